@@ -1,0 +1,98 @@
+"""Fully convolutional networks (Long, Shelhamer, Darrell 2015, https://arxiv.org/abs/1411.4038).
+
+The paper's idea: a Linear layer that reads a k x k map is a k x k convolution that was only ever
+applied at one place. Read that way, a classifier answers at every place of a larger image.
+"""
+
+from math import isqrt
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import VGG, AlexNet, MobileNetV2, mobilenet_v2
+
+from .padding import on_padded
+
+
+def fully_convolutional(classifier: AlexNet | VGG | MobileNetV2) -> nn.Sequential:
+    """A trained torchvision classifier, its Linear layers read as convolutions.
+
+    Maps float [B, 3, 224, 224] to [B, classes, 1, 1], the classifier's own logits, and a larger
+    image to a map of logits, [B, classes, h, w]. The weights are copies. Fixed-size layers fall
+    away: AlexNet's and VGG's adaptive pooling does nothing at 224 x 224; MobileNetV2's mean over
+    its 7 x 7 map becomes a sliding 7 x 7 mean.
+    """
+    layers: list[nn.Module] = [classifier.features]
+    if isinstance(classifier, MobileNetV2):
+        layers.append(nn.AvgPool2d(7, stride=1))
+    channels = [m for m in classifier.features.modules() if isinstance(m, nn.Conv2d)][
+        -1
+    ].out_channels
+    for layer in classifier.classifier:
+        if isinstance(layer, nn.Linear):
+            layer = as_convolution(layer, channels)
+            channels = layer.out_channels
+        layers.append(layer)
+    return nn.Sequential(*layers)
+
+
+def as_convolution(linear: nn.Linear, channels: int) -> nn.Conv2d:
+    """The convolution that does to a [B, channels, k, k] map what `linear` does to it flattened."""
+    side = isqrt(linear.in_features // channels)
+    convolution = nn.Conv2d(channels, linear.out_features, side, bias=linear.bias is not None)
+    weight = linear.weight.detach().reshape(convolution.weight.shape)
+    state = {"weight": weight.clone()}
+    if linear.bias is not None:
+        state["bias"] = linear.bias.detach().clone()
+    convolution.load_state_dict(state)
+    return convolution
+
+
+class FCN(nn.Module):
+    """FCN-8s out of MobileNetV2: float [B, 3, H, W] -> logits [B, classes, H, W], any size.
+
+    The converted classifier with its 1000-class layer exchanged for a score layer, at 1/32 of the
+    size, twice: at each place alone, and after the 7 x 7 mean that the classifier had, which
+    tells what the neighbourhood holds. Two finer levels are scored and added on the way up
+    (Long et al., section 4.2), from the wide inner layers of MobileNetV2's blocks
+    (https://arxiv.org/abs/1801.04381) at 1/16 and 1/8. Up-sampling is bilinear.
+    """
+
+    stride = 32
+
+    def __init__(self, classes: int = 21) -> None:
+        super().__init__()
+        converted = fully_convolutional(mobilenet_v2(weights=None))
+        self.features = cast(nn.Sequential, converted[0])
+        self.dropout = converted[2]
+        # Padded, so that the map keeps its size; the padding does not count in the mean.
+        self.mean = nn.AvgPool2d(7, stride=1, padding=3, count_include_pad=False)
+        self.score_32 = nn.Conv2d(1280, classes, 1)
+        self.score_mean = nn.Conv2d(1280, classes, 1)
+        self.score_16 = nn.Conv2d(576, classes, 1)
+        self.score_8 = nn.Conv2d(192, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return on_padded(self._whole_strides, x, self.stride)
+
+    def _whole_strides(self, x: Tensor) -> Tensor:
+        fine: list[Tensor] = []  # [B, 192, H/8, W/8], [B, 576, H/16, W/16]
+        for index, block in enumerate(self.features):
+            if index in (7, 14):  # the blocks that go on to 1/16 and to 1/32
+                expand, *rest = cast(nn.Sequential, block.conv)
+                x = expand(x)
+                fine.append(x)
+                for layer in rest:
+                    x = layer(x)
+            else:
+                x = block(x)
+        x = self.dropout(x)
+        scores = self.score_32(x) + self.score_mean(self.mean(x))  # [B, classes, H/32, W/32]
+        scores = larger(scores, 2) + self.score_16(fine.pop())
+        scores = larger(scores, 2) + self.score_8(fine.pop())
+        return larger(scores, 8)
+
+
+def larger(x: Tensor, factor: int) -> Tensor:
+    """`x`, [B, C, H, W], interpolated to [B, C, factor H, factor W]."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

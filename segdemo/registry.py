@@ -1,0 +1,115 @@
+"""What models there are. To add one: a network, and an entry in MODELS; nothing else to touch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from torch import nn
+
+from .networks.fcn import FCN
+from .networks.unet import UNet
+from .networks.unet_vgg16 import UNetVGG16
+
+VOC = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
+    "motorbike person pottedplant sheep sofa train tvmonitor"
+).split()
+
+
+class UnknownModel(KeyError):
+    """No model of that name; str(e) is one sentence that names those there are."""
+
+    def __str__(self) -> str:  # KeyError would put quotes around the sentence
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that the rest of the project needs to know of a model, its weights apart.
+
+    name: what people type, and what its files are called.
+    title, finds: for people; `finds` is one line.
+    classes: names of the labels, background first.
+    build: makes the network, untrained; takes `classes` (the number of logits) and the
+        architecture arguments that training recorded in the facts.
+    input_size: pixels of the longer side of what the network sees.
+    mean, std: what `(x / 255 - mean) / std` is done with, for each of R, G, B.
+    also_called: other names that data sets give a class -> its name here.
+    bf16: whether it may answer in bfloat16: not where that changes over 0.2 % of the labels.
+    encoders: where the Hub has ImageNet weights, by the `encoder` argument of `build`.
+    """
+
+    name: str
+    title: str
+    finds: str
+    classes: tuple[str, ...]
+    build: Callable[..., nn.Module]
+    input_size: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    also_called: Mapping[str, str] = field(default_factory=dict)
+    bf16: bool = True
+    encoders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def binary(self) -> bool:
+        """One class beside the background: one logit and a sigmoid, else a softmax over all."""
+        return len(self.classes) == 2
+
+    @property
+    def logits(self) -> int:
+        """How many logits a pixel has."""
+        return 1 if self.binary else len(self.classes)
+
+
+MODELS: Mapping[str, ModelSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            ModelSpec(
+                name="chair-unet",
+                title="Chair U-Net",
+                finds="A chair, the larger in the picture the better.",
+                classes=("background", "chair"),
+                build=UNet,
+                input_size=192,
+                also_called={"swivelchair": "chair"},
+            ),
+            ModelSpec(
+                name="car-unet-vgg16",
+                title="Car U-Net with a VGG16 encoder",
+                finds="Cars, from the side and in the street.",
+                classes=("background", "car"),
+                build=UNetVGG16,
+                input_size=224,
+                # What published VGG16 weights expect.
+                mean=(0.485, 0.456, 0.406),
+                std=(0.229, 0.224, 0.225),
+                encoders={
+                    "vgg16": "timm/vgg16.tv_in1k",
+                    "vgg16_bn": "timm/vgg16_bn.tv_in1k",
+                },
+            ),
+            ModelSpec(
+                name="fcn",
+                title="FCN from MobileNetV2",
+                finds=f"{len(VOC) - 1} kinds of things: people, animals, vehicles, furniture.",
+                classes=tuple(VOC),
+                build=FCN,
+                input_size=320,
+                also_called={"swivelchair": "chair", "table": "diningtable"},
+                bf16=False,  # 1.4 % of the labels on voc val, and hardly faster
+            ),
+        )
+    }
+)
+
+
+def find_model(name: str) -> ModelSpec:
+    """The spec of that name. Raises UnknownModel."""
+    try:
+        return MODELS[name]
+    except (KeyError, TypeError):
+        raise UnknownModel(
+            f"There is no model of that name; there are {', '.join(MODELS)}."
+        ) from None
