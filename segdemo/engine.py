@@ -1,0 +1,194 @@
+"""Networks that are ready, and what they make of a picture."""
+
+import threading
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache, cached_property
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from .images import load_image
+from .preprocess import as_tensor, preprocess
+from .registry import ModelSpec, find_model
+from .weights import WeightsError, find_weights, read_facts
+
+Source = str | PathLike[str] | Image.Image | NDArray[np.uint8]
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a network found in a picture.
+
+    logits: float32 [C, h, w], as the network gave them, at its own size.
+    size: height and width of the picture, upright.
+    classes: names; `labels` indexes them, 0 is the background.
+    threshold: for a model of one class, the probability from which on a pixel is that class. A
+        model of many takes the most probable class, and no threshold.
+    """
+
+    logits: Tensor
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+    threshold: float = THRESHOLD
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """uint8 [H, W] at the picture's own size, indexes `classes`."""
+        return self._answer[0]
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """float32 [H, W], 0..1: the probability of the label that was chosen."""
+        return self._answer[1]
+
+    @cached_property
+    def coverage(self) -> dict[str, float]:
+        """Share of the picture, 0..1, for each class but the background."""
+        pixels = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        shares = pixels / self.labels.size
+        return {name: float(shares[i]) for i, name in enumerate(self.classes) if i}
+
+    @cached_property
+    def _answer(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        (height, width), channels = self.size, len(self.logits)
+        labels = np.empty((height, width), np.uint8)
+        confidence = np.empty((height, width), np.float32)
+        # Bilinear, as F.interpolate does it, but the rows in bands: the probabilities of 21
+        # classes for a whole 12-megapixel photo would take a gigabyte.
+        wide = F.interpolate(
+            self.logits[None], (self.logits.shape[1], width), mode="bilinear", align_corners=False
+        )[0]
+        rows = wide.shape[1]
+        where = ((torch.arange(height) + 0.5) * rows / height - 0.5).clamp(0, rows - 1)
+        band = max(1, 4_000_000 // (channels * width))
+        for top in range(0, height, band):
+            y = where[top : top + band]
+            above = y.long()
+            below = (above + 1).clamp(max=rows - 1)
+            part = torch.lerp(wide[:, above], wide[:, below], (y - above)[None, :, None])
+            if channels == 1:
+                p = part[0].sigmoid()
+                chosen = p >= self.threshold
+                sure = torch.where(chosen, p, 1 - p)
+            else:
+                sure, chosen = part.softmax(dim=0).max(dim=0)
+            labels[top : top + band] = chosen.to(torch.uint8).numpy()
+            confidence[top : top + band] = sure.numpy()
+        return labels, confidence
+
+
+class Runner:
+    """A network made ready to answer: BatchNorm folded, on its device, in its precision."""
+
+    def __init__(
+        self, spec: ModelSpec, network: nn.Module, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.spec, self.device, self.dtype = spec, device, dtype
+        network = fold_batchnorm(deepcopy(network).eval())
+        self.network = network.to(device, dtype).to(memory_format=torch.channels_last)
+        self.lock = threading.RLock()  # one picture at a time: each has all threads to itself
+
+    def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
+        """Segment uint8 RGB [H, W, 3]."""
+        # Inference mode belongs to the thread, and the page answers in many.
+        with self.lock, torch.inference_mode():
+            x = preprocess(as_tensor(image).to(self.device), self.spec)
+            x = x.to(self.dtype, memory_format=torch.channels_last)
+            logits = self.network(x)[0].float().cpu()
+        return Segmentation(logits, image.shape[:2], self.spec.classes, threshold)
+
+
+def segment(image: Source, model: str = "chair-unet", threshold: float = THRESHOLD) -> Segmentation:
+    """Find what `model` looks for in a picture.
+
+    image: a path, a PIL image, or uint8 RGB [H, W, 3].
+    threshold: 0..1, see Segmentation.
+
+    Raises BadImage, UnknownModel, WeightsError.
+    """
+    runner = ready(find_model(model))
+    return runner(load_image(image), threshold)
+
+
+def load_network(model: str, folder: Path | None = None) -> nn.Module:
+    """The trained network: float32, eval, on the CPU; [B, 3, H, W] -> logits [B, C, H, W].
+
+    It expects what `preprocess` returns. folder: where its weights lie, if not in `weights/`.
+    Raises UnknownModel, WeightsError.
+    """
+    spec = find_model(model)
+    facts, path = read_facts(spec, folder), find_weights(spec, folder)
+    try:
+        network = spec.build(classes=spec.logits, **facts["architecture"])
+        network.load_state_dict(load_file(path), strict=True)
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise WeightsError(f"The weights {path} do not fit the network of {spec.name}.") from error
+    return network.eval()
+
+
+_loading = threading.Lock()
+
+
+def ready(spec: ModelSpec) -> Runner:
+    """The runner of a model, loaded the first time and kept. Raises WeightsError."""
+    with _loading:  # two visitors at once load once
+        return _ready(spec.name)
+
+
+@cache
+def _ready(name: str) -> Runner:
+    return serving_runner(find_model(name), load_network(name), pick_device())
+
+
+def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
+    """A runner in the fastest precision that the model's answers bear."""
+    return Runner(spec, network, device, fast_dtype(device) if spec.bf16 else torch.float32)
+
+
+class DeviceError(RuntimeError):
+    """A device that is not there; str(e) is one sentence."""
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device "cpu" or "cuda"; "auto" is the GPU where there is one. Raises DeviceError."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise DeviceError(f"There is no device {name!r} here; auto finds the best there is.")
+    return torch.device(name)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The precision that the device is fastest in: asked, since an old CPU only emulates bf16."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
+    capable = torch.cpu.get_capabilities()
+    return torch.bfloat16 if capable.get("avx512_bf16") else torch.float32
+
+
+def fold_batchnorm(module: nn.Module) -> nn.Module:
+    """Fold each BatchNorm that follows a convolution in an nn.Sequential into it; in place.
+
+    The same function in evaluation, and one pass over the memory less.
+    """
+    for child in module.children():
+        fold_batchnorm(child)
+    if isinstance(module, nn.Sequential):
+        for i in range(1, len(module)):
+            convolution, norm = module[i - 1], module[i]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[i - 1] = fuse_conv_bn_eval(convolution, norm)
+                module[i] = nn.Identity()
+    return module

@@ -1,0 +1,221 @@
+"""An untrusted file becomes an RGB array, or a BadImage with one sentence a person understands."""
+
+import codecs
+import os
+import stat
+import warnings
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+from pillow_heif import register_heif_opener
+
+MAX_BYTES = 30_000_000  # a 50-megapixel phone JPEG is about 20 MB, and the file is held in memory
+MAX_PIXELS = 50_000_000  # the largest usual phone and camera photos; about 1 GB while converting
+MAX_SIDE = 20_000  # panoramas fit; a strip a million pixels long is no photo and upsets resizing
+MAX_SCANS = 500  # a JPEG has 1 to 12; each costs a pass over all pixels, so thousands cost hours
+# What cameras, phones and browsers save. Few, because every decoder is a door for hostile files.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"  # the same, as people know them
+
+# EXIF orientation (tag 274): what turns the stored picture upright. 1 is upright already.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+register_heif_opener()
+# Pillow only warns between 89 and 179 megapixels. The filter is set once for the whole process,
+# because warnings.catch_warnings is not safe in threads, and the page works in threads.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+class BadImage(ValueError):
+    """A picture that cannot be used. str(e) is one plain sentence: what is wrong, what to do."""
+
+
+def load_image(
+    source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8],
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Turn a picture into pixels: upright, in sRGB, transparency over white, first frame or page.
+
+    Args:
+        source: a file's path, a PIL image (its current frame), or an array, uint8 RGB [H, W, 3].
+        max_bytes: the largest file accepted; checked before the file is opened.
+        max_pixels: the most pixels accepted; checked before they are decoded.
+            Pillow's own limit, Image.MAX_IMAGE_PIXELS, holds as well.
+
+    Returns:
+        uint8 RGB [H, W, 3], C-contiguous, never sharing memory with the source.
+
+    Raises:
+        BadImage: whatever is wrong with the source; nothing else, whatever a file holds.
+    """
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+            raise BadImage(
+                "An image array must be RGB of type uint8 and shape [height, width, 3],"
+                f" but this one is {source.dtype} of shape {list(source.shape)}."
+            )
+        _check_size(source.shape[1], source.shape[0], max_pixels)
+        return np.array(source, order="C")
+    if isinstance(source, Image.Image):
+        return _decode(source, max_pixels)
+    if isinstance(source, str | os.PathLike):
+        return _decode(_read(source, max_bytes), max_pixels)
+    raise BadImage("An image must be given as a file's path, a PIL image or a NumPy array.")
+
+
+def _read(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """The content of a regular, non-empty file of at most max_bytes."""
+    data = b""
+    try:
+        status = os.stat(path)
+        # Opening a pipe waits for ever and reading a device never ends: look before opening.
+        regular = stat.S_ISREG(status.st_mode)
+        if regular and status.st_size <= max_bytes:
+            with open(path, "rb") as file:
+                data = file.read(max_bytes + 1)  # one more, as the file may have grown since
+    except FileNotFoundError as error:
+        raise BadImage("There is no such file: check the name and try again.") from error
+    except (OSError, ValueError, TypeError) as error:  # no permission, a NUL in the name, ...
+        raise BadImage("This file cannot be read: check its name and permissions.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise BadImage("This is a folder, not a picture: choose a single image file.")
+    if not regular:
+        raise BadImage("This is a device or a pipe, not a picture: choose an image file.")
+    if max(status.st_size, len(data)) > max_bytes:
+        raise BadImage(
+            f"This file is larger than {max_bytes / 1e6:g} MB: make the picture smaller, or save"
+            " it as JPEG, and try again."
+        )
+    if not data:
+        raise BadImage("This file is empty: copy or download it again and try again.")
+    return data
+
+
+def _decode(source: bytes | Image.Image, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode and convert; every way in which that can fail becomes a BadImage."""
+    try:
+        image = _open(source, max_pixels) if isinstance(source, bytes) else source
+        _check_size(*image.size, max_pixels)  # only the header has been read so far
+        image.load()
+        return np.array(_to_rgb(image))
+    except BadImage:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError) as error:
+        raise BadImage(_too_large(max_pixels)) from error
+    except Exception as error:
+        # Broad on purpose: on a broken file Pillow's plugins raise OSError, SyntaxError, KeyError,
+        # struct.error, IndexError, ZeroDivisionError and more, and the set grows.
+        raise BadImage(
+            "This picture is damaged or cut off: copy or save it again and try again."
+        ) from error
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Read the header, and refuse what is small but made to cost gigabytes or hours."""
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise BadImage(f"This is {_kind(data)}: choose a {FORMATS_TEXT} photo.") from error
+    if isinstance(image, TiffImageFile):
+        # A tile is decoded whole, however small the picture that is cut from it.
+        tile = [image.tag_v2.get(tag, 0) for tag in (TILEWIDTH, TILELENGTH)]
+        if tile[0] * tile[1] > max_pixels:
+            raise BadImage(_too_large(max_pixels))
+    # In a JPEG these two bytes start a scan; in what else the file holds they are rare chance.
+    if isinstance(image, JpegImageFile) and data.count(b"\xff\xda") > MAX_SCANS:
+        raise BadImage("This JPEG is stored in too many passes: save it again and try again.")
+    return image
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise BadImage("This picture has no pixels: choose another one.")
+    if max(width, height) > MAX_SIDE or width * height > max_pixels:
+        raise BadImage(_too_large(max_pixels))
+
+
+def _too_large(max_pixels: int) -> str:
+    return (
+        f"This picture is too large: make it at most {max_pixels / 1e6:g} megapixels and"
+        f" {MAX_SIDE:,} pixels a side, and try again."
+    )
+
+
+def _kind(data: bytes) -> str:
+    """What a file that no decoder accepts seems to be, in words."""
+    head = data[:4096].lstrip()
+    if head.startswith(b"%PDF"):
+        return "a PDF document, not a photo"
+    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
+        return "a PostScript (EPS) drawing, not a photo"
+    if head.lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, not a photo"
+    if head.startswith(b"<") and b"<svg" in head.lower():
+        return "an SVG drawing, not a photo"
+    try:  # the incremental decoder forgives a character that the end of the head cuts in two
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        text = "\0"
+    if all(character.isprintable() or character.isspace() for character in text):
+        return "a text file, not a picture"
+    return "either not a picture or a damaged one"
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """A loaded picture of any mode becomes RGB: upright, in sRGB, transparency over white."""
+    try:
+        turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a photo with broken EXIF, which raises anything, is still a good photo
+        turn = None
+    if image.mode == "La":  # Pillow can turn premultiplied grey into LA, but into nothing else
+        image = image.convert("LA")
+    profile = image.info.get("icc_profile")
+    rgba = None
+    if image.mode.startswith(("I", "F")):
+        image = _grey_to_8_bits(image)
+    elif image.has_transparency_data:
+        rgba = image.convert("RGBA")  # which also undoes premultiplied colours
+        image = rgba.convert("RGB")
+    elif image.mode not in ("L", "RGB", "CMYK"):  # the modes that profiles are made for
+        image = image.convert("RGB")
+    if profile:
+        try:
+            wanted = ImageCms.createProfile("sRGB")
+            given = ImageCms.ImageCmsProfile(BytesIO(profile))
+            image = ImageCms.profileToProfile(image, given, wanted, outputMode="RGB") or image
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+            pass  # a broken profile, or one for another kind of picture: do without
+    image = image.convert("RGB")
+    if rgba is not None:
+        colours, image = image, Image.new("RGB", image.size, "white")
+        image.paste(colours, mask=rgba.getchannel("A"))
+    return image.transpose(turn) if turn is not None else image
+
+
+def _grey_to_8_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits, or float, becomes mode L. Pillow itself would cut off at 255."""
+    values = np.array(image, dtype=np.float32)
+    values = np.where(np.abs(values) < 1e30, values, 0)  # NaN and infinity have no grey
+    low, high = min(values.min(), 0), values.max()
+    # No header says which value is white, so take the least usual one that holds them all.
+    whites = {"I": (255, 65535), "F": (1, 255, 65535)}.get(image.mode, (65535,))
+    white = high if low < 0 else next((w for w in whites if high <= w), high)
+    grey = (values - low) * (255 / max(white - low, 1e-6)) + 0.5
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):  # the one grey that is transparent; Pillow mistakes it here
+        grey[values == transparent] = 255
+    return Image.fromarray(grey.astype(np.uint8))
