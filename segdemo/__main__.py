@@ -1,0 +1,218 @@
+"""The terminal: `python -m segdemo COMMAND`. README.md has an example of each."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+# The rest of the package is imported where it is used: a mistyped option is answered at once,
+# while torch takes seconds.
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse's own would print the usage too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"segdemo: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0, or 2 with one line on stderr where it cannot be done."""
+    options = parser().parse_args(arguments)
+    from .data import DataError
+    from .engine import DeviceError
+    from .images import BadImage
+    from .registry import UnknownModel
+    from .train import TrainError
+    from .weights import WeightsError
+
+    try:
+        options.run(options)
+    except (BadImage, DataError, DeviceError, TrainError, UnknownModel, WeightsError) as error:
+        print(f"segdemo: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # no permission, disk full, a file where a folder should be
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"segdemo: {place}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("segdemo: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> Parser:
+    top = Parser(prog="python -m segdemo", description="Find what is where in a picture.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    command = commands.add_parser("models", help="list the models and where their weights are")
+    command.set_defaults(run=run_models)
+
+    command = commands.add_parser("predict", help="segment photos into files")
+    command.set_defaults(run=run_predict)
+    command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    command.add_argument("--model", default="chair-unet", metavar="NAME")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.add_argument("--threshold", type=share, default=0.5, help="0..1, for the U-Nets")
+    command.add_argument("--opacity", type=share, default=0.6, help="0..1, of the paint")
+
+    command = commands.add_parser("evaluate", help="score a model against true masks")
+    command.set_defaults(run=run_evaluate)
+    add_model_and_data(command)
+    command.add_argument("--split", default="test", choices=("train", "val", "test"))
+    command.add_argument("--json", action="store_true")
+    command.add_argument("--record", action="store_true", help="write the figures into the facts")
+
+    command = commands.add_parser("train", help="train a model on folders of photos and masks")
+    command.set_defaults(run=run_train)
+    add_model_and_data(command)
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    command.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    command.add_argument("--workers", type=whole, default=1, help="processes that read photos")
+    add_recipe(command)
+
+    command = commands.add_parser("bench", help="measure how long an answer takes here")
+    command.set_defaults(run=run_bench)
+    command.add_argument("models", nargs="*", metavar="NAME")
+    command.add_argument("--json", action="store_true")
+    return top
+
+
+def add_model_and_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="NAME")
+    command.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated"
+    )
+
+
+def add_recipe(command: argparse.ArgumentParser) -> None:
+    """The fields of train.Recipe; what is not given keeps its default there."""
+    command.add_argument("--steps", type=positive)
+    command.add_argument("--batch", type=positive)
+    command.add_argument("--sizes", type=numbers, help="pixels of the crops, as 128,192")
+    command.add_argument("--lr", type=float)
+    command.add_argument("--encoder-lr", type=float, help="times --lr")
+    command.add_argument("--balance", type=share, help="1: every class as often as every other")
+    command.add_argument("--crop", type=share, help="smallest share of a photo that is shown")
+    command.add_argument("--paste", type=share, help="share of samples pasted onto other photos")
+    command.add_argument("--start", metavar="FILE", help="go on from the weights of this network")
+    command.add_argument("--encoder-weights", help="hub, none or a .safetensors file")
+    command.add_argument("--freeze-encoder", action="store_const", const=True)
+    command.add_argument(
+        "--architecture", type=settings, help="of the network, as base=32,up=transpose"
+    )
+    command.add_argument("--seed", type=whole)
+    command.add_argument("--checks", type=positive, help="how often to score on val and checkpoint")
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(positive(part) for part in text.split(","))
+
+
+def settings(text: str) -> dict[str, Any]:
+    pairs = [part.split("=") for part in text.split(",")]
+    return {key: int(value) if value.isdigit() else value for key, value in pairs}
+
+
+def run_models(_: argparse.Namespace) -> None:
+    from .registry import MODELS
+    from .weights import WeightsError, find_weights
+
+    for spec in MODELS.values():
+        try:
+            weights = str(find_weights(spec))
+        except WeightsError as error:
+            weights = str(error)
+        print(f"{spec.name:16}{spec.title}\n{'':16}{spec.finds}\n{'':16}{weights}")
+
+
+def run_predict(options: argparse.Namespace) -> None:
+    from .images import BadImage
+    from .predict import predict
+
+    stems = [photo.stem for photo in options.photos]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise BadImage(f"Two of the photos are called {stem}: their answers would be one file.")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for photo in options.photos:
+        try:
+            prediction = predict(photo, options.model, options.threshold)
+        except BadImage as error:  # with several photos one must know which
+            raise BadImage(f"{photo}: {error}") from error
+        prediction.save_mask(options.out, photo.stem)
+        prediction.save_overlay(options.out, photo.stem, options.opacity)
+        report = json.dumps(prediction.report(), indent=1)
+        (options.out / f"{photo.stem}.json").write_text(report + "\n", "utf-8")
+        found = [f"{name} {part:.1f} %" for name, part in prediction.report()["coverage"].items()]
+        print(f"{photo}: {', '.join(found) or 'nothing found'}")
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    from .engine import load_network
+    from .evaluate import as_text, record, score
+    from .registry import find_model
+
+    spec = find_model(options.model)
+    scores = score(spec, load_network(spec.name), options.data, options.split)
+    if options.record:
+        record(spec, scores)
+    print(json.dumps(scores, indent=1) if options.json else as_text(scores))
+
+
+def run_train(options: argparse.Namespace) -> None:
+    from .evaluate import as_text
+    from .registry import find_model
+    from .train import Recipe, train
+
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(Recipe)
+        if getattr(options, field.name, None) is not None
+    }
+    facts = train(
+        find_model(options.model),
+        options.data,
+        options.out,
+        Recipe(**given),
+        device=options.device,
+        resume=options.resume,
+        workers=options.workers,
+    )
+    print(as_text(facts["figures"]))
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    from .bench import as_text, bench
+    from .registry import MODELS
+
+    measured = bench(options.models or list(MODELS))
+    print(json.dumps(measured, indent=1) if options.json else as_text(measured))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

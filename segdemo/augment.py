@@ -1,0 +1,60 @@
+"""What training does to photos so that a model meets what visitors will bring."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors as tv
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as tvf
+
+from .data import IGNORE
+
+Sample = tuple[Tensor, Tensor]  # uint8 image [3, H, W], uint8 labels [H, W]
+
+
+def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]]:
+    """Random crops, aspects, mirror images, turns, light, blur and JPEG artefacts.
+
+    Takes and returns uint8 [3, H, W] and labels [H, W]; what comes back is `size` x `size`, and
+    where a turn left nothing the label is IGNORE. Draws from torch's global generator.
+    """
+    fill = {tv.Image: 127, tv.Mask: IGNORE}
+    compose: Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]] = v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale=(crop, 1.0), ratio=(0.55, 1.8), antialias=True),
+            v2.RandomHorizontalFlip(),
+            # After the crop, where it is cheap.
+            v2.RandomApply([v2.RandomRotation(12, fill=fill)], p=0.25),
+            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.03)], p=0.7),
+            v2.RandomGrayscale(0.05),
+            v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.5))], p=0.1),
+            v2.RandomApply([v2.JPEG((30, 90))], p=0.2),
+        ]
+    )
+    return compose
+
+
+def paste(sample: Sample, background: Sample) -> Sample:
+    """The objects of `sample`, smaller and elsewhere, in front of `background`.
+
+    "Simple Copy-Paste" (https://arxiv.org/abs/2012.07177). Returns image and labels of the
+    background's size. Draws from torch's global generator.
+    """
+    (image, labels), (behind, behind_labels) = sample, background
+    height, width = behind.shape[-2:]
+    scale = 0.35 + 0.65 * torch.rand(()).item()
+    fit = scale * min(height / image.shape[-2], width / image.shape[-1])
+    h, w = (max(1, int(fit * side)) for side in image.shape[-2:])
+    top = int(torch.randint(height - h + 1, ()))
+    left = int(torch.randint(width - w + 1, ()))
+    image = tvf.resize(image, [h, w], antialias=True)
+    labels = tvf.resize(labels[None], [h, w], interpolation=v2.InterpolationMode.NEAREST)[0]
+
+    pixels = (slice(top, top + h), slice(left, left + w))
+    solid = (labels != 0) & (labels != IGNORE)
+    behind, behind_labels = behind.clone(), behind_labels.clone()
+    behind[:, *pixels] = torch.where(solid, image, behind[:, *pixels])
+    # What lies under an uncertain pixel of the object is uncertain too.
+    behind_labels[pixels] = torch.where(labels != 0, labels, behind_labels[pixels])
+    return behind, behind_labels

@@ -1,0 +1,128 @@
+"""Folders of photos and masks become samples.
+
+A data folder holds `dataset.json` ({"classes": [name of value 0, 1, ...], "ignore_index": N}) and,
+for each split, `SPLIT/images/ID.*` with `SPLIT/masks/ID.png`: 8 bit, one class value a pixel, the
+size of its image. A model finds its classes there by name; every other class is background to it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import BadImage, load_image
+from .registry import ModelSpec
+
+IGNORE = 255  # label of pixels that count nowhere, in the loss and in the score
+
+
+UNKNOWN = -1
+
+
+class DataError(ValueError):
+    """A data folder that cannot be used; str(e) is one sentence that names the file."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One split of a data folder, seen through the classes of a model.
+
+    table: int16 [256], mask value -> label of the model; `UNKNOWN` for values without a class.
+    named: the labels that the folder's classes can give, background included.
+    """
+
+    name: str
+    split: str
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    table: NDArray[np.int16]
+    named: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """uint8 RGB [H, W, 3]. Raises DataError."""
+        try:
+            return load_image(self.images[index])
+        except BadImage as error:
+            raise DataError(f"{self.images[index]}: {error}") from error
+
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """uint8 [H, W]: labels of the model, or IGNORE. Raises DataError."""
+        path = self.masks[index]
+        try:
+            with Image.open(path, formats=["PNG"]) as mask:
+                if mask.mode not in ("L", "P"):
+                    raise DataError(f"The mask {path} is not 8-bit with one value a pixel.")
+                values = np.asarray(mask)
+        except DataError:
+            raise
+        except Exception as error:  # broad, as in images.py: decoders raise almost anything
+            raise DataError(f"The mask {path} cannot be read as a PNG.") from error
+        labels = self.table[values]
+        if (labels == UNKNOWN).any():
+            value = int(values[labels == UNKNOWN][0])
+            raise DataError(f"The mask {path} holds the value {value}, which has no class name.")
+        return labels.astype(np.uint8)
+
+    def sample(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image [H, W, 3] and labels [H, W]. Raises DataError, also where their sizes differ."""
+        image, labels = self.image(index), self.labels(index)
+        if image.shape[:2] != labels.shape:
+            (h, w), (mh, mw) = image.shape[:2], labels.shape
+            raise DataError(f"The mask {self.masks[index]} is {mw}x{mh}, its image {w}x{h}.")
+        return image, labels
+
+
+def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
+    """The `split` of the data folder `root`, as the model of `spec` sees it.
+
+    Raises DataError where the folder, its description or a mask is missing, or where it names
+    none of the model's classes. A split that is not there has no samples.
+    """
+    try:
+        description = json.loads((root / "dataset.json").read_text("utf-8"))
+        names = [str(name) for name in description["classes"]]
+        ignore = int(description["ignore_index"])
+    except FileNotFoundError as error:
+        raise DataError(f"There is no {root / 'dataset.json'}, so no data set.") from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(
+            f'{root / "dataset.json"} must hold {{"classes": [names], "ignore_index": number}}.'
+        ) from error
+    if len(names) > 256 or not 0 <= ignore <= 255:
+        raise DataError(f"{root / 'dataset.json'}: masks of 8 bit hold no value above 255.")
+
+    table = np.full(256, UNKNOWN, np.int16)
+    for value, name in enumerate(names):
+        name = spec.also_called.get(name, name)
+        table[value] = spec.classes.index(name) if name in spec.classes else 0
+    table[ignore] = IGNORE
+    named = tuple(sorted({0, *(int(label) for label in table if 0 < label < IGNORE)}))
+    if len(named) == 1:
+        raise DataError(
+            f"{root / 'dataset.json'} names none of the classes of {spec.name}: "
+            f"{', '.join(spec.classes[1:])}."
+        )
+
+    found = sorted(path for path in (root / split / "images").glob("*") if path.is_file())
+    masks = tuple(root / split / "masks" / f"{path.stem}.png" for path in found)
+    for image, mask in zip(found, masks, strict=True):
+        if not mask.is_file():
+            raise DataError(f"The image {image} has no mask {mask}.")
+    return Folder(root.resolve().name, split, tuple(found), masks, table, named)
+
+
+def open_folders(roots: Sequence[Path], split: str, spec: ModelSpec) -> list[Folder]:
+    """Those of `roots` that have samples in `split`. Raises DataError."""
+    folders = [open_folder(root, split, spec) for root in roots]
+    names = [folder.name for folder in folders]
+    for name in names:
+        if names.count(name) > 1:  # figures are recorded by name
+            raise DataError(f"Two of the data folders are called {name}; rename one.")
+    return [folder for folder in folders if len(folder)]

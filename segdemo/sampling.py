@@ -1,0 +1,102 @@
+"""Which photos a step of training sees, and what it sees of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+from torchvision import tv_tensors as tv
+from tqdm import tqdm
+
+from .augment import augmentation, paste
+from .data import IGNORE, DataError, Folder
+from .registry import ModelSpec
+
+Key = tuple[int, int, int]  # place of the photo, size of the crop, seed
+
+
+class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
+    """Augmented samples: uint8 images [3, S, S] and labels [S, S].
+
+    An item is asked for by (place, size, seed): the same key gives the same sample, always.
+    """
+
+    def __init__(
+        self, folders: Sequence[Folder], sizes: Sequence[int], crop: float, paste: float
+    ) -> None:
+        self.places = [(folder, index) for folder in folders for index in range(len(folder))]
+        self.augment = {size: augmentation(size, crop) for size in sizes}
+        self.paste = paste
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor] | DataError:
+        try:
+            return self.make(*key)
+        except DataError as error:
+            return error
+
+    def make(self, place: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            image, labels = self.read(place)
+            if torch.rand(()) < self.paste:
+                other = int(torch.randint(len(self.places), ()))
+                image, labels = paste((image, labels), self.read(other))
+            image, labels = self.augment[size](tv.Image(image), tv.Mask(labels))
+        return image.as_subclass(Tensor), labels.as_subclass(Tensor)
+
+    def read(self, place: int) -> tuple[Tensor, Tensor]:
+        folder, index = self.places[place]
+        image, labels = folder.sample(index)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
+
+
+class Draw:
+    """Draws the photos of each step.
+
+    Photos are drawn with a chance that grows the rarer their rarest class is; photos with none
+    of the classes count as a class too, since a model that has only seen chairs sees them
+    everywhere.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Folder],
+        spec: ModelSpec,
+        *,
+        batch: int,
+        balance: float,
+        seed: int,
+    ) -> None:
+        self.batch, self.seed = batch, seed
+        present = np.zeros((sum(map(len, folders)), len(spec.classes)), bool)
+        photos = [(folder, index) for folder in folders for index in range(len(folder))]
+        for row, (folder, index) in enumerate(
+            tqdm(photos, desc="reading masks", leave=False, disable=None)
+        ):
+            present[row, [c for c in np.unique(folder.labels(index)) if c != IGNORE]] = True
+        present[:, 0] = ~present[:, 1:].any(axis=1)
+        if not present[:, 1:].any():
+            raise DataError(f"No mask shows any of {', '.join(spec.classes[1:])}.")
+        rarity = np.maximum(present.sum(axis=0), 1.0) ** -balance
+        self.chances = torch.from_numpy((present * rarity).max(axis=1))
+
+    def keys(self, step: int, size: int) -> list[Key]:
+        """The keys of a step's samples: the same step draws the same, always."""
+        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        places = torch.multinomial(self.chances, self.batch, replacement=True, generator=draw)
+        seeds = torch.randint(2**62, (self.batch,), generator=draw)
+        return [
+            (place, size, seed) for place, seed in zip(places.tolist(), seeds.tolist(), strict=True)
+        ]
+
+
+def one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def collate(samples: list[tuple[Tensor, Tensor] | DataError]) -> Any:
+    """A batch, or the error in it: raised in a worker, it would arrive as a traceback."""
+    errors = [sample for sample in samples if isinstance(sample, DataError)]
+    return errors[0] if errors else default_collate(samples)

@@ -1,0 +1,344 @@
+"""Training: folders of photos and masks become weights, facts and a curve.
+
+One recipe for the GPU and the CPU; only the number of steps differs. Every random choice is drawn
+from the seed and the number of the step, so on the CPU a run that was stopped goes on exactly
+as if it never had been.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from huggingface_hub import hf_hub_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from .data import IGNORE, DataError, Folder, open_folders
+from .engine import Runner, fast_dtype, load_network, pick_device
+from .evaluate import evaluate, figure, record, score
+from .preprocess import preprocess
+from .registry import ModelSpec
+from .sampling import Draw, Samples, collate, one_thread
+from .weights import Facts, read_facts, sha256_of, write_facts
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. Each field is an option of `python -m segdemo train`."""
+
+    steps: int = 2000
+    batch: int = 16
+    sizes: tuple[int, ...] = (256,)  # pixels of a crop; the steps are shared evenly: small is cheap
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    encoder_lr: float = 1.0  # times lr, for an encoder that starts from trained weights
+    balance: float = 0.5  # 1 shows every class as often as every other, 0 as the data has it
+    crop: float = 0.2  # smallest share of a photo's area that a crop shows
+    paste: float = 0.3  # share of samples whose objects are pasted onto another photo
+    ema: float = 0.998  # the shipped weights are a running average over about 1 / (1 - ema) steps
+    start: str = "none"  # a .safetensors of the whole network to go on from, as weights/ holds them
+    encoder_weights: str = "none"  # "none", "hub" or a .safetensors file
+    freeze_encoder: bool = False
+    architecture: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    checks: int = 8  # how often the run is scored on val and checkpointed
+
+
+class TrainError(RuntimeError):
+    """A training that cannot be started; str(e) is one sentence."""
+
+
+def train(
+    spec: ModelSpec,
+    roots: Sequence[Path],
+    out: Path,
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    workers: int = 1,
+    until: int | None = None,
+) -> Facts:
+    """Train the network of `spec` on the `train` split of `roots`; choose on `val`, report `test`.
+
+    Writes `out`/NAME.safetensors (half precision, the average that was best on val), NAME.json
+    (the facts) and, at every check, NAME.checkpoint; with `resume` goes on from that. `until`
+    stops after that step, as if interrupted. Returns the facts.
+
+    Raises DataError, TrainError.
+    """
+    folders = open_folders(roots, "train", spec)
+    if not folders:
+        places = ", ".join(str(root / "train" / "images") for root in roots)
+        raise DataError(f"There are no images in {places}.")
+    val = open_folders(roots, "val", spec)
+    place = pick_device(device)
+    fast = fast_dtype(place)
+    seen = [[folder.name, len(folder)] for folder in folders]
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / f"{spec.name}.checkpoint"
+
+    torch.manual_seed(recipe.seed)
+    network = build(spec, recipe).to(place).to(memory_format=torch.channels_last)
+    average = deepcopy(network).requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(network, recipe), weight_decay=recipe.weight_decay
+    )
+    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "curve": [], "best": -1.0}
+    best = average.state_dict()
+    if resume and checkpoint.exists():
+        saved = read_checkpoint(checkpoint, place)
+        if saved["recipe"] != asdict(recipe) or saved["seen"] != seen:
+            raise TrainError(
+                f"{checkpoint} was made with other options or data; leave out --resume."
+            )
+        network.load_state_dict(saved["network"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state, best = saved["state"], saved["best"]
+
+    draw = Draw(folders, spec, batch=recipe.batch, balance=recipe.balance, seed=recipe.seed)
+    steps = range(state["step"], min(until or recipe.steps, recipe.steps))
+    loader = DataLoader(
+        Samples(folders, recipe.sizes, recipe.crop, recipe.paste),
+        batch_sampler=(draw.keys(step, crop_size(step, recipe)) for step in steps),
+        collate_fn=collate,
+        num_workers=workers,
+        worker_init_fn=one_thread,
+        pin_memory=place.type == "cuda",
+    )
+    every = math.ceil(recipe.steps / recipe.checks)
+    progress = tqdm(loader, initial=state["step"], total=recipe.steps, desc=spec.name, disable=None)
+    started, losses = time.monotonic(), []
+    for step, batch in zip(steps, progress, strict=True):
+        if isinstance(batch, DataError):
+            raise batch
+        images, labels = batch
+        torch.manual_seed(recipe.seed + step)  # for dropout
+        set_mode(network, recipe)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * group["scale"] * schedule(step / recipe.steps)
+        images = images.to(place, non_blocking=True)
+        x = preprocess(images, spec, images.shape[-1]).to(memory_format=torch.channels_last)
+        with torch.autocast(place.type, fast, enabled=fast != torch.float32):
+            logits = network(x)
+        loss = segmentation_loss(logits.float(), labels.to(place, non_blocking=True))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+        state["step"] = step + 1
+        losses.append(loss.item())
+        progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
+
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            # Without val photos there is nothing to choose by: the last average is taken.
+            reached = mean_iou(Runner(spec, average, place, fast), val) if val else None
+            state["seconds"] += time.monotonic() - started
+            point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
+            state["curve"].append(point)
+            started, losses = time.monotonic(), []
+            tqdm.write(f"step {point['step']}: loss {point['loss']}, val IoU {point['val']}")
+            if reached is None or reached >= state["best"]:
+                state["best"], best = reached, deepcopy(average.state_dict())
+            save_checkpoint(
+                checkpoint,
+                recipe=asdict(recipe),
+                seen=seen,
+                network=network.state_dict(),
+                average=average.state_dict(),
+                optimizer=optimizer.state_dict(),
+                state=state,
+                best=best,
+            )
+    average.load_state_dict(best)
+    return ship(spec, average, out, recipe, state, roots)
+
+
+def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
+    """The network that a run starts from. Raises TrainError."""
+    try:
+        network = spec.build(classes=spec.logits, **recipe.architecture)
+    except (TypeError, ValueError) as error:
+        raise TrainError(f"{spec.name} cannot be built so: {error}.") from error
+    if recipe.freeze_encoder and not hasattr(network, "features"):
+        raise TrainError(f"{spec.name} has no encoder that could be frozen.")
+    if recipe.start != "none":
+        try:
+            network.load_state_dict(load_file(recipe.start))
+        except (RuntimeError, OSError, SafetensorError) as error:
+            raise TrainError(f"{recipe.start} holds no weights of this network.") from error
+    if recipe.encoder_weights == "none":
+        return network
+    encoder = getattr(network, "features", None)
+    if encoder is None:
+        raise TrainError(f"{spec.name} has no encoder that could start from other weights.")
+    path, prefix, known = encoder_file(spec, recipe), "features.", encoder.state_dict()
+    try:
+        state = {key.removeprefix(prefix): value for key, value in load_file(path).items()}
+        encoder.load_state_dict({key: state[key] for key in known if key in state})
+    except (RuntimeError, SafetensorError) as error:
+        raise TrainError(
+            f"{recipe.encoder_weights} holds no weights for the encoder of {spec.name}."
+        ) from error
+    return network
+
+
+def encoder_file(spec: ModelSpec, recipe: Recipe) -> Path:
+    """Where the ImageNet weights of the encoder lie, fetched from the Hub if asked for."""
+    if recipe.encoder_weights != "hub":
+        path = Path(recipe.encoder_weights)
+        if not path.is_file():
+            raise TrainError(f"There are no encoder weights at {path}.")
+        return path
+    repo = spec.encoders.get(recipe.architecture.get("encoder", "vgg16_bn"))
+    if repo is None:
+        raise TrainError(f"No encoder weights for {spec.name} are known on the Hub; give a file.")
+    try:
+        return Path(hf_hub_download(repo, "model.safetensors"))
+    except OSError as error:
+        raise TrainError(
+            f"{repo} could not be fetched from the Hub; give a file or none."
+        ) from error
+
+
+def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """AdamW's groups: no decay for biases and BatchNorm, an own rate for a trained encoder."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        scale = recipe.encoder_lr if name.startswith("features.") else 1.0
+        if recipe.freeze_encoder and name.startswith("features."):
+            parameter.requires_grad_(False)
+            continue
+        groups.setdefault((scale, parameter.dim() > 1), []).append(parameter)
+    return [
+        {"params": parameters, "scale": scale} | ({} if decay else {"weight_decay": 0.0})
+        for (scale, decay), parameters in groups.items()
+    ]
+
+
+def set_mode(network: nn.Module, recipe: Recipe) -> None:
+    network.train()
+    if recipe.freeze_encoder:
+        # Frozen means its BatchNorm statistics too.
+        network.get_submodule("features").eval()
+
+
+def schedule(progress: float) -> float:
+    """Share of the learning rate at `progress` 0..1: a short warm-up, then half a cosine."""
+    warm_up = 0.03
+    if progress < warm_up:
+        return (progress + 1e-3) / (warm_up + 1e-3)
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
+
+
+def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean loss over the pixels that count: logits [B, C, H, W], labels uint8 [B, H, W].
+
+    One logit: binary cross-entropy plus soft Dice over the batch (V-Net,
+    https://arxiv.org/abs/1606.04797), which does not mind how rare the class is. More: the
+    cross-entropy of a softmax.
+    """
+    counts = labels != IGNORE
+    if logits.shape[1] > 1:
+        losses = F.cross_entropy(logits, labels.long().masked_fill(~counts, -100), reduction="sum")
+        return losses / counts.sum().clamp(min=1)
+    logits, truth = logits[:, 0][counts], (labels == 1)[counts].float()
+    p = logits.sigmoid()
+    dice = (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
+    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
+    return losses / counts.sum().clamp(min=1) + 1 - dice
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the exponential moving average a step towards the network."""
+    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+    for kept, latest in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(latest)
+
+
+def mean_iou(runner: Runner, folders: Sequence[Folder]) -> float:
+    """What runs are compared by: the mean over the folders of their `iou`, to four digits."""
+    scores = [evaluate(runner, folder, runner.spec.classes)["iou"] for folder in folders]
+    return round(float(np.mean([score for score in scores if score is not None])), 4)
+
+
+def crop_size(step: int, recipe: Recipe) -> int:
+    """Pixels of the crops at a step: the sizes share the steps evenly."""
+    return recipe.sizes[step * len(recipe.sizes) // recipe.steps]
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `save_checkpoint` wrote. Raises TrainError."""
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        saved["recipe"], saved["seen"]
+    except Exception as error:  # broad: torch.load raises almost anything on a damaged file
+        raise TrainError(f"{path} cannot be read; leave out --resume.") from error
+    return saved
+
+
+def save_checkpoint(path: Path, **state: Any) -> None:
+    """Whole or not at all: a run killed while it writes keeps its last checkpoint."""
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(state, unfinished)
+    unfinished.replace(path)
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as it is written down: of files their names, wherever they lay."""
+    named = {k: v for k, v in asdict(recipe).items() if k != "architecture"}
+    return named | {k: Path(named[k]).name for k in ("start", "encoder_weights")}
+
+
+def ship(
+    spec: ModelSpec,
+    network: nn.Module,
+    out: Path,
+    recipe: Recipe,
+    state: dict[str, Any],
+    roots: Sequence[Path],
+) -> Facts:
+    """Write the weights and their facts, score them as they were written, return the facts."""
+    path, unfinished = out / f"{spec.name}.safetensors", out / f"{spec.name}.unfinished"
+    half = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    save_file(half, unfinished)
+    unfinished.replace(path)
+    facts: Facts = {
+        "model": spec.name,
+        "sha256": sha256_of(path),
+        "bytes": path.stat().st_size,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "architecture": recipe.architecture,
+        "classes": list(spec.classes),
+        "input": {"size": spec.input_size, "mean": list(spec.mean), "std": list(spec.std)},
+        "data": [root.resolve().name for root in roots],
+        "recipe": recipe_facts(recipe),
+        "minutes": round(state["seconds"] / 60, 1),
+        "date": datetime.now(UTC).date().isoformat(),
+        "licence": "research and demonstration only: see the card for the data and their terms",
+        "curve": state["curve"],
+    }
+    write_facts(out, spec, facts)
+    shipped = load_network(spec.name, out)
+    for split in ("val", "test"):
+        if open_folders(roots, split, spec):
+            record(spec, score(spec, shipped, roots, split), out)
+    return read_facts(spec, out)
