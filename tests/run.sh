@@ -1,0 +1,27 @@
+#!/bin/sh
+# From a bare Debian or Ubuntu (python3, venv, pip) to lint, types and tests, in .venv.
+set -eu
+cd "$(dirname "$0")/.."
+
+python3 -m venv .venv
+.venv/bin/pip install -q -r requirements.txt -r tests/requirements.txt
+
+# The page is tested in a real browser: Debian's Chromium, elsewhere Playwright's own.
+own=$(.venv/bin/python -c '
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)')
+if [ ! -x /usr/bin/chromium ] && [ ! -x "$own" ]; then
+    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
+    if grep -q '^ID=debian' /etc/os-release; then
+        $as_root apt-get update -q
+        $as_root apt-get install -qy --no-install-recommends chromium
+    else
+        .venv/bin/playwright install --with-deps chromium
+    fi
+fi
+
+.venv/bin/ruff format --check .
+.venv/bin/ruff check .
+.venv/bin/mypy
+.venv/bin/python -m pytest "$@"

@@ -1,0 +1,153 @@
+"""The commands, run as a person runs them; and that they never end in a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, MakeFolder, scene
+from PIL import Image
+
+import segdemo
+from segdemo.__main__ import main
+from segdemo.registry import MODELS
+
+ROOT = Path(__file__).parent.parent
+PICTURE = sorted((EXAMPLES / "test" / "images").glob("*.webp"))[0]
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "segdemo", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_models_lists_them_all() -> None:
+    done = run("models")
+    assert done.returncode == 0
+    for spec in MODELS.values():
+        assert spec.name in done.stdout and spec.finds in done.stdout
+
+
+def test_predict_writes_overlay_mask_and_report(tmp_path: Path) -> None:
+    second = tmp_path / "a photo's näme.png"
+    Image.fromarray(scene(1)).save(second)
+    done = run("predict", PICTURE, second, "--model", "fcn", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 2
+    for photo in (PICTURE, second):
+        result = segdemo.segment(photo, "fcn")
+        height, width = result.labels.shape
+        report = json.loads((tmp_path / "out" / f"{photo.stem}.json").read_text())
+        assert report["model"] == "fcn" and report["size"] == [width, height]
+        assert report["coverage"] == {
+            name: pytest.approx(100 * part, abs=0.006)
+            for name, part in result.coverage.items()
+            if part
+        }
+        assert {"read", "network", "mask", "overlay"} <= set(report["milliseconds"])
+        mask = Image.open(tmp_path / "out" / f"{photo.stem}.mask.png")
+        assert np.array_equal(np.asarray(mask), result.labels)
+        assert Image.open(tmp_path / "out" / f"{photo.stem}.overlay.webp").size == (width, height)
+
+
+def test_evaluate_prints_json_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "fcn", "--data", str(EXAMPLES), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["examples/test"]["photos"] == len(list(PICTURE.parent.iterdir()))
+    assert main(["evaluate", "fcn", "--data", str(EXAMPLES)]) == 0
+    assert f"{scores['examples/test']['iou']:.4f}" in capsys.readouterr().out
+
+
+def test_train_takes_the_fields_of_a_recipe(
+    make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"train chair-unet --data {make_folder()} --data {make_folder('more')}"
+    command += f" --out {tmp_path / 'out'} --steps 2 --batch 2 --sizes 32,48 --checks 1"
+    command += " --architecture base=4,up=transpose --seed 3"
+    assert main(command.split()) == 0
+    facts = json.loads((tmp_path / "out" / "chair-unet.json").read_text())
+    assert facts["architecture"] == {"base": 4, "up": "transpose"}
+    assert facts["recipe"]["sizes"] == [32, 48] and facts["recipe"]["seed"] == 3
+    assert facts["data"] == ["made", "more"]
+    assert "made/test" in capsys.readouterr().out
+
+
+def test_bench_says_how_fast_each_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "fcn", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert set(measured["models"]) == {"fcn"}
+    assert measured["models"]["fcn"]["milliseconds"] > 0
+    assert measured["models"]["fcn"]["times_as_fast"] > 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "dance",
+        "predict",
+        "predict {photo} --model nothing --out {out}",
+        "predict nowhere.jpg --out {out}",
+        "predict {text} --out {out}",
+        "predict {photo} --out {photo}/out",
+        "predict {photo} --out {out} --threshold 2",
+        "evaluate fcn --data nowhere",
+        "evaluate fcn --data {examples} --split val",
+        "evaluate nothing --data {examples}",
+        "evaluate chair-unet --data {examples} --split sideways",
+        "train chair-unet --data nowhere --out {out}",
+        "train chair-unet --data {examples} --out {out}",
+        "train nothing --data {examples} --out {out}",
+        "train chair-unet --data {made} --out {out} --device toaster",
+        "train chair-unet --data {made} --out {out} --freeze-encoder",
+        "train chair-unet --data {made} --out {out} --checks 0",
+        "train chair-unet --data {made} --out {out} --sizes 32,0",
+        "train chair-unet --data {made} --out {out} --workers -1",
+        "train chair-unet --data {broken} --out {out} --steps 1 --sizes 32",
+        "evaluate chair-unet --data {broken}",
+        "predict {photo} {photo} --out {out}",
+        "train chair-unet --data {examples} --out {out} --architecture base",
+        "train chair-unet --data {examples} --out {out} --steps many",
+        "bench nothing",
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_2(
+    arguments: str,
+    tmp_path: Path,
+    make_folder: MakeFolder,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken = make_folder("broken", photos=2)
+    for photo in broken.glob("*/images/*"):
+        photo.write_bytes(b"")
+    (tmp_path / "text.png").write_text("This is no picture.")
+    places = {
+        "photo": PICTURE,
+        "text": tmp_path / "text.png",
+        "out": tmp_path / "out",
+        "examples": EXAMPLES,
+        "made": make_folder("good", photos=2),
+        "broken": broken,
+    }
+    try:
+        status = main([part.format(**places) for part in arguments.split()])
+    except SystemExit as left:
+        status = left.code
+    assert status == 2
+    told = capfd.readouterr().err
+    assert told.startswith("segdemo: ") and told.count("\n") == 1, told
+
+
+def test_missing_weights_are_one_line_too(tmp_path: Path) -> None:
+    done = run("predict", PICTURE, "--out", tmp_path, SEGDEMO_WEIGHTS=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith("segdemo: There are no weights for chair-unet")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,314 @@
+"""Training: it learns, it goes on where it stopped, and it says what it cannot do."""
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeFolder
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torchvision import tv_tensors as tv
+
+from segdemo.augment import augmentation, paste
+from segdemo.data import IGNORE, DataError, open_folders
+from segdemo.engine import load_network
+from segdemo.networks.unet_vgg16 import UNetVGG16
+from segdemo.registry import MODELS
+from segdemo.sampling import Draw, Samples
+from segdemo.train import (
+    Recipe,
+    TrainError,
+    build,
+    crop_size,
+    parameter_groups,
+    segmentation_loss,
+    set_mode,
+    train,
+)
+
+CHAIR, CAR, FCN = (MODELS[name] for name in ("chair-unet", "car-unet-vgg16", "fcn"))
+TINY = Recipe(steps=4, batch=2, sizes=(32,), checks=2, architecture={"base": 4})
+CLASS = {"chair-unet": "chair", "car-unet-vgg16": "car", "fcn": "dog"}
+
+
+def test_one_step_lowers_the_loss() -> None:
+    torch.manual_seed(0)
+    network = CHAIR.build(classes=1, base=8)
+    x = torch.randn(4, 3, 32, 32)
+    labels = (x.mean(1) > 0.2).to(torch.uint8)
+    optimizer = torch.optim.AdamW(parameter_groups(network, TINY), lr=1e-3)
+    before = segmentation_loss(network(x), labels)
+    before.backward()
+    optimizer.step()
+    assert segmentation_loss(network(x), labels) < before
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_model_trains_on_a_folder_of_ones_own(
+    name: str, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    spec = MODELS[name]
+    root = make_folder(classes=["background", CLASS[name]], photos=3)
+    facts = train(spec, [root], tmp_path / "out", Recipe(steps=2, batch=2, sizes=(32,), checks=1))
+    written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert written == json.loads(json.dumps(facts))
+    assert set(facts["figures"]) == {"made/val", "made/test"}
+    assert facts["classes"] == list(spec.classes)
+    assert len(facts["curve"]) == 1 and facts["curve"][0]["step"] == 2
+    weights = load_file(tmp_path / "out" / f"{name}.safetensors")
+    assert all(w.dtype in (torch.float16, torch.int64) for w in weights.values())
+    network = load_network(name, tmp_path / "out")
+    assert not network.training
+    assert network(torch.zeros(1, 3, 33, 50)).shape == (1, spec.logits, 33, 50)
+
+
+def test_a_run_learns_what_is_easy(make_folder: MakeFolder, tmp_path: Path) -> None:
+    recipe = replace(
+        TINY, steps=120, batch=8, sizes=(48,), checks=1, architecture={"base": 8}, lr=5e-3, paste=0
+    )
+    # It is asked at the size of the photos, as it was trained.
+    facts = train(replace(CHAIR, input_size=64), [make_folder()], tmp_path, recipe)
+    assert facts["figures"]["made/test"]["iou"] > 0.6
+
+
+@pytest.mark.parametrize("name", ["chair-unet", "fcn"])  # the second has dropout
+def test_a_resumed_run_equals_an_unbroken_one(
+    name: str, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    spec = MODELS[name]
+    recipe = replace(TINY, architecture={"base": 4} if name == "chair-unet" else {})
+    roots = [make_folder(classes=["background", CLASS[name]])]
+    on_cpu = {"device": "cpu", "workers": 0}  # some of a GPU's kernels add in any order
+    train(spec, roots, tmp_path / "unbroken", recipe, **on_cpu)
+    train(spec, roots, tmp_path / "broken", recipe, **on_cpu, until=2)
+    train(spec, roots, tmp_path / "broken", recipe, **on_cpu, resume=True)
+    one, other = (load_file(tmp_path / d / f"{name}.safetensors") for d in ("unbroken", "broken"))
+    assert one.keys() == other.keys()
+    for key in one:
+        assert torch.equal(one[key], other[key]), key
+
+
+def test_a_run_that_cannot_be_resumed_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    roots, other = [make_folder()], [make_folder("other", photos=5)]
+    train(CHAIR, roots, tmp_path, TINY, until=2)
+    for changed in ((roots, replace(TINY, lr=1.0)), (other, TINY)):
+        with pytest.raises(TrainError, match="other options or data"):
+            train(CHAIR, changed[0], tmp_path, changed[1], resume=True)
+    (tmp_path / "chair-unet.checkpoint").write_bytes(b"damaged")
+    with pytest.raises(TrainError, match="cannot be read"):
+        train(CHAIR, roots, tmp_path, TINY, resume=True)
+
+
+def test_without_val_photos_no_figure_is_made_up(make_folder: MakeFolder, tmp_path: Path) -> None:
+    facts = train(CHAIR, [make_folder(splits=["train", "test"])], tmp_path, TINY)
+    assert [point["val"] for point in facts["curve"]] == [None, None]
+    assert set(facts["figures"]) == {"made/test"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_photo_stops_the_run_with_its_name(
+    workers: int, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(photos=2)
+    (root / "train" / "images" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        train(CHAIR, [root], tmp_path, replace(TINY, batch=8), workers=workers)
+    assert "1.png: This file is empty" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_samples_do_not_depend_on_who_reads_them(make_folder: MakeFolder) -> None:
+    samples = Samples(open_folders([make_folder()], "train", CHAIR), (32,), crop=0.2, paste=0.3)
+    torch.manual_seed(1)
+    first = samples[1, 32, 77]
+    torch.manual_seed(2)
+    again, other = samples[1, 32, 77], samples[1, 32, 78]
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], other[0])
+    assert first[0].shape == (3, 32, 32) and first[1].shape == (32, 32)
+
+
+def test_rare_classes_are_shown_more_often(make_folder: MakeFolder) -> None:
+    common = make_folder("common", photos=8, classes=["background"] * 2 + ["dog"])
+    rare = make_folder("rare", photos=2, classes=["background", "cat"])
+    folders = open_folders([common, rare], "train", FCN)
+    draw = Draw(folders, FCN, batch=10, balance=1.0, seed=0)
+    drawn = [place for step in range(100) for place, _, _ in draw.keys(step, 32)]
+    share = drawn.count(9) / len(drawn)  # the one cat, of ten photos with three kinds
+    assert 0.25 < share < 0.42
+
+
+def test_small_crops_come_first() -> None:
+    recipe = Recipe(steps=5, sizes=(16, 32))
+    assert [crop_size(step, recipe) for step in range(5)] == [16, 16, 16, 32, 32]
+
+
+def test_augmentation_moves_picture_and_labels_together() -> None:
+    """A white box on black stays the labelled part, wherever crops, turns and light take it."""
+    image = torch.zeros(3, 48, 64, dtype=torch.uint8)
+    labels = torch.zeros(48, 64, dtype=torch.uint8)
+    labels[10:40, 20:50] = 1
+    image[:, labels == 1] = 255
+    seen = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        changed, moved = augmentation(40, 0.2)(tv.Image(image), tv.Mask(labels))
+        assert changed.shape == (3, 40, 40) and moved.shape == (40, 40)
+        assert set(moved.unique().tolist()) <= {0, 1, IGNORE}
+        counts = moved != IGNORE
+        bright = changed.float().mean(0) > changed.float().mean(0)[counts].max() / 2
+        if (moved == 1).any() and (moved == 0).any():
+            assert (bright == (moved == 1))[counts].float().mean() > 0.93
+        seen.add(int((moved == 1).sum()))
+    assert len(seen) > 10
+
+
+def test_pasting_covers_what_is_behind() -> None:
+    def flat(value: int, label: int) -> tuple[Tensor, Tensor]:
+        size = (20, 20)
+        return torch.full((3, *size), value, dtype=torch.uint8), torch.full(
+            size, label, dtype=torch.uint8
+        )
+
+    torch.manual_seed(0)
+    image, labels = paste(flat(200, 1), flat(50, 0))
+    assert image.shape == (3, 20, 20)
+    assert 0 < (labels == 1).sum() <= 400
+    assert torch.equal(image[0] == 200, labels == 1)
+    assert (image[0][labels == 0] == 50).all()
+
+
+def test_what_is_ignored_changes_no_loss() -> None:
+    torch.manual_seed(0)
+    for channels in (1, 5):
+        logits = torch.randn(2, channels, 6, 6)
+        labels = torch.randint(0, min(channels + 1, 5), (2, 6, 6), dtype=torch.uint8)
+        labels[:, :3] = IGNORE
+        loss = segmentation_loss(logits, labels)
+        logits[:, :, :3] += 50
+        assert torch.equal(loss, segmentation_loss(logits, labels))
+        assert segmentation_loss(logits, torch.full_like(labels, IGNORE)).isfinite()
+
+
+def vgg16_file(path: Path) -> dict[str, Tensor]:
+    torch.manual_seed(5)
+    state = {
+        f"features.{k}": v for k, v in UNetVGG16(encoder="vgg16").features.state_dict().items()
+    }
+    state["head.fc.weight"] = torch.zeros(2, 2)
+    save_file(state, path)
+    return state
+
+
+def test_an_encoder_starts_from_a_file_and_can_stay_frozen(tmp_path: Path) -> None:
+    state = vgg16_file(tmp_path / "vgg16.safetensors")
+    recipe = Recipe(
+        encoder_weights=str(tmp_path / "vgg16.safetensors"),
+        freeze_encoder=True,
+        architecture={"encoder": "vgg16"},
+    )
+    network = build(CAR, recipe)
+    assert torch.equal(network.features[0].weight, state["features.0.weight"])
+    groups = parameter_groups(network, recipe)
+    set_mode(network, recipe)
+    assert network.up.training and not network.features.training
+    assert not any(p.requires_grad for p in network.features.parameters())
+    learning = {id(p) for group in groups for p in group["params"]}
+    assert learning == {id(p) for p in network.parameters() if p.requires_grad}
+
+
+def test_encoder_weights_come_from_the_hub(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """The real Hub client, against a server that answers as the Hub does; the encoder frozen."""
+    state = vgg16_file(tmp_path / "vgg16.safetensors")
+    content = (tmp_path / "vgg16.safetensors").read_bytes()
+    asked = []
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("ETag", '"0123456789"')
+            self.send_header("X-Repo-Commit", "a" * 40)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    data = make_folder(classes=["background", "car"], photos=2)
+    command = f"train car-unet-vgg16 --data {data} --out {tmp_path} --encoder-weights hub"
+    command += " --architecture encoder=vgg16 --freeze-encoder"
+    command += " --steps 1 --batch 2 --sizes 32 --checks 1"
+    hub = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-m", "segdemo", *command.split()],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, **hub},
+        capture_output=True,
+        text=True,
+    )
+    server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert "/timm/vgg16.tv_in1k/resolve/main/model.safetensors" in asked
+    trained = load_file(tmp_path / "car-unet-vgg16.safetensors")
+    for name in ("features.0.weight", "features.28.weight"):
+        assert torch.equal(trained[name], state[name].half())
+
+
+@pytest.mark.parametrize(
+    ("spec", "recipe", "says"),
+    [
+        (CHAIR, Recipe(architecture={"sideways": 1}), "cannot be built"),
+        (CHAIR, Recipe(architecture={"up": "sideways"}), "cannot be built"),
+        (CHAIR, Recipe(encoder_weights="hub"), "no encoder"),
+        (FCN, Recipe(encoder_weights="hub"), "give a file"),
+        (CHAIR, Recipe(freeze_encoder=True), "no encoder"),
+        (FCN, Recipe(encoder_weights="nowhere.safetensors"), "no encoder weights at nowhere"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_says_why(spec, recipe: Recipe, says: str) -> None:
+    with pytest.raises(TrainError, match=says):
+        build(spec, recipe)
+
+
+def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"features.0.weight": torch.zeros(1)}, path)
+    with pytest.raises(TrainError, match="no weights for the encoder"):
+        build(CAR, Recipe(encoder_weights=str(path)))
+    path.write_bytes(np.random.default_rng(0).bytes(100))
+    with pytest.raises(TrainError, match="no weights for the encoder"):
+        build(CAR, Recipe(encoder_weights=str(path)))
+
+
+def test_a_run_can_start_from_trained_weights(make_folder: MakeFolder, tmp_path: Path) -> None:
+    train(CHAIR, [make_folder()], tmp_path, TINY)
+    path = tmp_path / "chair-unet.safetensors"
+    again = build(CHAIR, replace(TINY, start=str(path)))
+    for key, value in load_network("chair-unet", tmp_path).state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+    for start in (str(path), str(tmp_path), "nowhere.safetensors"):
+        with pytest.raises(TrainError, match="no weights of this network"):
+            build(CHAIR, Recipe(start=start))  # of another width
+
+
+def test_data_without_photos_or_without_the_class_is_refused(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no images"):
+        train(CHAIR, [make_folder(splits=["val"])], tmp_path, TINY)
+    with pytest.raises(DataError, match="No mask shows any of chair"):
+        train(CHAIR, [make_folder("empty", photos=1)], tmp_path, TINY)
