@@ -144,8 +144,8 @@ def train(
         progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
 
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            # Without val photos there is nothing to choose by: the last average is taken.
-            reached = mean_iou(Runner(spec, average, place, fast), val) if val else None
+            # Where val shows none of the classes, the last average is taken.
+            reached = mean_iou(Runner(spec, average, place, fast), val)
             state["seconds"] += time.monotonic() - started
             point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
             state["curve"].append(point)
@@ -271,10 +271,11 @@ def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
         kept.copy_(latest)
 
 
-def mean_iou(runner: Runner, folders: Sequence[Folder]) -> float:
-    """What runs are compared by: the mean over the folders of their `iou`, to four digits."""
+def mean_iou(runner: Runner, folders: Sequence[Folder]) -> float | None:
+    """What runs are compared by: the mean over the folders of their `iou`; None without any."""
     scores = [evaluate(runner, folder, runner.spec.classes)["iou"] for folder in folders]
-    return round(float(np.mean([score for score in scores if score is not None])), 4)
+    counted = [score for score in scores if score is not None]
+    return figure(float(np.mean(counted))) if counted else None
 
 
 def crop_size(step: int, recipe: Recipe) -> int:

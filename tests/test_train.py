@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakeFolder
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import tv_tensors as tv
@@ -111,6 +112,16 @@ def test_without_val_photos_no_figure_is_made_up(make_folder: MakeFolder, tmp_pa
     facts = train(CHAIR, [make_folder(splits=["train", "test"])], tmp_path, TINY)
     assert [point["val"] for point in facts["curve"]] == [None, None]
     assert set(facts["figures"]) == {"made/test"}
+
+
+def test_val_photos_without_the_class_choose_nothing(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder()
+    for mask in (root / "val" / "masks").iterdir():
+        Image.new("L", (64, 48)).save(mask)
+    facts = train(CHAIR, [root], tmp_path, TINY, device="cpu")
+    assert [point["val"] for point in facts["curve"]] == [None, None]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
