@@ -18,9 +18,7 @@ from .images import BadImage, load_image
 from .registry import ModelSpec
 
 IGNORE = 255  # label of pixels that count nowhere, in the loss and in the score
-
-
-UNKNOWN = -1
+UNKNOWN = -1  # in a folder's table: a mask value that no class name stands for
 
 
 class DataError(ValueError):
@@ -116,6 +114,11 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         if not mask.is_file():
             raise DataError(f"The image {image} has no mask {mask}.")
     return Folder(root.resolve().name, split, tuple(found), masks, table, named)
+
+
+def places(folders: Sequence[Folder]) -> list[tuple[Folder, int]]:
+    """Every photo of `folders`, in order: its folder and its index there."""
+    return [(folder, index) for folder in folders for index in range(len(folder))]
 
 
 def open_folders(roots: Sequence[Path], split: str, spec: ModelSpec) -> list[Folder]:

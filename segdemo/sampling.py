@@ -11,7 +11,7 @@ from torchvision import tv_tensors as tv
 from tqdm import tqdm
 
 from .augment import augmentation, paste
-from .data import IGNORE, DataError, Folder
+from .data import IGNORE, DataError, Folder, places
 from .registry import ModelSpec
 
 Key = tuple[int, int, int]  # place of the photo, size of the crop, seed
@@ -26,7 +26,7 @@ class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
     def __init__(
         self, folders: Sequence[Folder], sizes: Sequence[int], crop: float, paste: float
     ) -> None:
-        self.places = [(folder, index) for folder in folders for index in range(len(folder))]
+        self.places = places(folders)
         self.augment = {size: augmentation(size, crop) for size in sizes}
         self.paste = paste
 
@@ -70,8 +70,8 @@ class Draw:
         seed: int,
     ) -> None:
         self.batch, self.seed = batch, seed
-        present = np.zeros((sum(map(len, folders)), len(spec.classes)), bool)
-        photos = [(folder, index) for folder in folders for index in range(len(folder))]
+        photos = places(folders)
+        present = np.zeros((len(photos), len(spec.classes)), bool)
         for row, (folder, index) in enumerate(
             tqdm(photos, desc="reading masks", leave=False, disable=None)
         ):
@@ -85,10 +85,10 @@ class Draw:
     def keys(self, step: int, size: int) -> list[Key]:
         """The keys of a step's samples: the same step draws the same, always."""
         draw = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        places = torch.multinomial(self.chances, self.batch, replacement=True, generator=draw)
+        drawn = torch.multinomial(self.chances, self.batch, replacement=True, generator=draw)
         seeds = torch.randint(2**62, (self.batch,), generator=draw)
         return [
-            (place, size, seed) for place, seed in zip(places.tolist(), seeds.tolist(), strict=True)
+            (place, size, seed) for place, seed in zip(drawn.tolist(), seeds.tolist(), strict=True)
         ]
 
 

@@ -173,18 +173,16 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
         network = spec.build(classes=spec.logits, **recipe.architecture)
     except (TypeError, ValueError) as error:
         raise TrainError(f"{spec.name} cannot be built so: {error}.") from error
-    if recipe.freeze_encoder and not hasattr(network, "features"):
-        raise TrainError(f"{spec.name} has no encoder that could be frozen.")
+    encoder = getattr(network, "features", None)
+    if encoder is None and (recipe.freeze_encoder or recipe.encoder_weights != "none"):
+        raise TrainError(f"{spec.name} has no encoder to be frozen or to start from other weights.")
     if recipe.start != "none":
         try:
             network.load_state_dict(load_file(recipe.start))
         except (RuntimeError, OSError, SafetensorError) as error:
             raise TrainError(f"{recipe.start} holds no weights of this network.") from error
-    if recipe.encoder_weights == "none":
+    if encoder is None or recipe.encoder_weights == "none":
         return network
-    encoder = getattr(network, "features", None)
-    if encoder is None:
-        raise TrainError(f"{spec.name} has no encoder that could start from other weights.")
     path, prefix, known = encoder_file(spec, recipe), "features.", encoder.state_dict()
     try:
         state = {key.removeprefix(prefix): value for key, value in load_file(path).items()}
