@@ -24,13 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
     from .data import DataError
     from .engine import DeviceError
     from .images import BadImage
+    from .publish import PublishError
     from .registry import UnknownModel
     from .train import TrainError
     from .weights import WeightsError
 
+    known = BadImage, DataError, DeviceError, PublishError, TrainError, UnknownModel, WeightsError
     try:
         options.run(options)
-    except (BadImage, DataError, DeviceError, TrainError, UnknownModel, WeightsError) as error:
+    except known as error:
         print(f"segdemo: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
@@ -78,6 +80,13 @@ def parser() -> Parser:
     command.set_defaults(run=run_bench)
     command.add_argument("models", nargs="*", metavar="NAME")
     command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("publish", help="publish weights and a Space; needs HF_TOKEN")
+    command.set_defaults(run=run_publish)
+    command.add_argument("--namespace", required=True, help="your name on the Hub, or a group's")
+    command.add_argument("--space", action="store_true", help="the page too, as a Space")
+    command.add_argument("--hardware", help="of the Space, as cpu-basic, zero-a10g or t4-small")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be done")
     return top
 
 
@@ -98,6 +107,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--balance", type=share, help="1: every class as often as every other")
     command.add_argument("--crop", type=share, help="smallest share of a photo that is shown")
     command.add_argument("--paste", type=share, help="share of samples pasted onto other photos")
+    command.add_argument("--ema", type=share, help="of the running average that is shipped")
     command.add_argument("--start", metavar="FILE", help="go on from the weights of this network")
     command.add_argument("--encoder-weights", help="hub, none or a .safetensors file")
     command.add_argument("--freeze-encoder", action="store_const", const=True)
@@ -140,14 +150,10 @@ def settings(text: str) -> dict[str, Any]:
 
 def run_models(_: argparse.Namespace) -> None:
     from .registry import MODELS
-    from .weights import WeightsError, find_weights
+    from .weights import whereabouts
 
     for spec in MODELS.values():
-        try:
-            weights = str(find_weights(spec))
-        except WeightsError as error:
-            weights = str(error)
-        print(f"{spec.name:16}{spec.title}\n{'':16}{spec.finds}\n{'':16}{weights}")
+        print(f"{spec.name:16}{spec.title}\n{'':16}{spec.finds}\n{'':16}{whereabouts(spec)}")
 
 
 def run_predict(options: argparse.Namespace) -> None:
@@ -212,6 +218,21 @@ def run_bench(options: argparse.Namespace) -> None:
 
     measured = bench(options.models or list(MODELS))
     print(json.dumps(measured, indent=1) if options.json else as_text(measured))
+
+
+def run_publish(options: argparse.Namespace) -> None:
+    from .publish import HARDWARE, PublishError, publish
+    from .registry import MODELS
+
+    if options.hardware not in (None, *HARDWARE):
+        raise PublishError(f"There is no such hardware; there is {', '.join(HARDWARE)}.")
+    publish(
+        MODELS.values(),
+        options.namespace,
+        space=options.space,
+        hardware=options.hardware,
+        dry_run=options.dry_run,
+    )
 
 
 if __name__ == "__main__":

@@ -96,11 +96,7 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
     if len(names) > 256 or not 0 <= ignore <= 255:
         raise DataError(f"{root / 'dataset.json'}: masks of 8 bit hold no value above 255.")
 
-    table = np.full(256, UNKNOWN, np.int16)
-    for value, name in enumerate(names):
-        name = spec.also_called.get(name, name)
-        table[value] = spec.classes.index(name) if name in spec.classes else 0
-    table[ignore] = IGNORE
+    table = label_table(names, spec, ignore)
     named = tuple(sorted({0, *(int(label) for label in table if 0 < label < IGNORE)}))
     if len(named) == 1:
         raise DataError(
@@ -114,6 +110,16 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         if not mask.is_file():
             raise DataError(f"The image {image} has no mask {mask}.")
     return Folder(root.resolve().name, split, tuple(found), masks, table, named)
+
+
+def label_table(names: Sequence[str], spec: ModelSpec, ignore: int) -> NDArray[np.int16]:
+    """int16 [256], mask value -> label of the model, for a mask whose values have these names."""
+    table = np.full(256, UNKNOWN, np.int16)
+    for value, name in enumerate(names):
+        name = spec.also_called.get(name, name)
+        table[value] = spec.classes.index(name) if name in spec.classes else 0
+    table[ignore] = IGNORE
+    return table
 
 
 def places(folders: Sequence[Folder]) -> list[tuple[Folder, int]]:

@@ -36,6 +36,27 @@ def iou(table: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(hits, union, out=np.full(hits.shape, np.nan), where=union > 0)
 
 
+def dice(iou: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Dice (F1) of the same pixels, out of their IoU."""
+    return 2 * iou / (1 + iou)
+
+
+def overall(table: NDArray[np.int64], named: Sequence[int]) -> float:
+    """The figure that answers are compared by, out of a confusion table; nan where none counts.
+
+    The mean IoU of the classes that the truth shows, out of those that it can name; for a model of
+    one class that class's.
+    """
+    # Of small sets: a class that no photo shows has no IoU worth a mean; its alarms are counted.
+    shown = [label for label in named if table[label].sum()]
+    return mean(iou(table)[[label for label in shown if label or len(table) > 2]])
+
+
+def pixel_accuracy(table: NDArray[np.int64]) -> float:
+    """Share of the counted pixels that are right, out of a confusion table."""
+    return float(np.trace(table) / max(1, table.sum()))
+
+
 def evaluate(predict: Predict, folder: Folder, classes: tuple[str, ...]) -> dict[str, Any]:
     """Score `predict` on a folder.
 
@@ -64,17 +85,14 @@ def evaluate(predict: Predict, folder: Folder, classes: tuple[str, ...]) -> dict
         by_class[classes[label]] = {
             "iou": figure(pooled_iou[label]),
             "photo_iou": figure(mean(photo_iou[:, label])),
-            "dice": figure(2 * pooled_iou[label] / (1 + pooled_iou[label])),
+            "dice": figure(dice(pooled_iou)[label]),
             "false_alarms": figure(mean(painted > FALSE_ALARM)),
             "photos_without": int(without.sum()),
         }
-    # Of small sets: a class that no photo shows has no IoU worth a mean; its alarms are counted.
-    shown = [label for label in folder.named if pooled[label].sum()]
-    compared = [label for label in shown if label or len(classes) > 2]
     return {
         "photos": len(folder),
-        "iou": figure(mean(pooled_iou[compared])),
-        "pixel_accuracy": figure(np.trace(pooled) / max(1, pooled.sum())),
+        "iou": figure(overall(pooled, folder.named)),
+        "pixel_accuracy": figure(pixel_accuracy(pooled)),
         "classes": by_class,
     }
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -27,10 +26,11 @@ from tqdm import tqdm
 from .data import IGNORE, DataError, Folder, open_folders
 from .engine import Runner, fast_dtype, load_network, pick_device
 from .evaluate import evaluate, figure, record, score
+from .hub import HubError, fetch, sha256_of
 from .preprocess import preprocess
 from .registry import ModelSpec
 from .sampling import Draw, Samples, collate, one_thread
-from .weights import Facts, read_facts, sha256_of, write_facts
+from .weights import Facts, read_facts, write_facts
 
 
 @dataclass(frozen=True)
@@ -205,11 +205,9 @@ def encoder_file(spec: ModelSpec, recipe: Recipe) -> Path:
     if repo is None:
         raise TrainError(f"No encoder weights for {spec.name} are known on the Hub; give a file.")
     try:
-        return Path(hf_hub_download(repo, "model.safetensors"))
-    except OSError as error:
-        raise TrainError(
-            f"{repo} could not be fetched from the Hub; give a file or none."
-        ) from error
+        return fetch(repo)
+    except HubError as error:
+        raise TrainError(f"There are no encoder weights: {error}; give a file or none.") from error
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from segdemo.engine import load_network
 from segdemo.evaluate import score
+from segdemo.hub import sha256_of
 from segdemo.registry import MODELS
-from segdemo.weights import FOLDER, WeightsError, find_weights, read_facts, sha256_of
+from segdemo.weights import FOLDER, WeightsError, find_weights, read_facts
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

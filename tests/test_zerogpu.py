@@ -1,0 +1,80 @@
+"""ZeroGPU without a GPU: the real `spaces` package, and a local server that lends nothing."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import torch
+from conftest import CHAIR, served
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from segdemo.engine import lent, load_network, ready
+from segdemo.images import load_image
+from segdemo.registry import MODELS
+from segdemo.zerogpu import SECONDS, on_gpu
+
+Asked = list[tuple[str, dict[str, list[str]]]]
+
+
+@pytest.fixture
+def lender() -> Iterator[tuple[str, Asked]]:
+    """What ZeroGPU asks for a GPU; it says yes, but there is none. Address, and what was asked."""
+    asked: Asked = []
+
+    class Lender(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            url = urlsplit(self.path)
+            asked.append((url.path, parse_qs(url.query)))
+            lent = {"idle": False, "nvidiaIndex": 0, "nvidiaUUID": "none", "allowToken": "token"}
+            body = json.dumps(lent).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Lender)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.skipif(not find_spec("spaces"), reason="the package spaces is not installed")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, which would be used")
+def test_networks_are_placed_at_the_start_and_a_gpu_is_asked_for(lender, tmp_path: Path) -> None:
+    address, asked = lender
+    env = {"SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": address}
+    with served(**env, ZEROGPU_OFFLOAD_DIR=str(tmp_path / "packed")) as page:
+        # By then the networks are on what looks like CUDA, packed to be moved to any GPU.
+        assert [path for path, _ in asked] == ["/startup-report"]
+        packed = sum(path.stat().st_size for path in (tmp_path / "packed").iterdir())
+        parameters = [sum(p.numel() for p in load_network(name).parameters()) for name in MODELS]
+        assert packed > 2 * sum(parameters)
+        client = Client(page, download_files=False, verbose=False)
+        with pytest.raises(AppError):
+            client.predict(photo=handle_file(CHAIR), model="fcn", api_name="/segment")
+        (query,) = [query for path, query in asked if path == "/schedule"]
+        assert 0 < int(query["durationSeconds"][0]) <= 2 * SECONDS
+        assert "/release" in [path for path, _ in asked]
+
+
+def test_elsewhere_it_does_nothing() -> None:
+    def function() -> None:
+        pass
+
+    assert on_gpu(function) is function
+
+
+def test_the_lent_function_answers_as_the_network_does() -> None:
+    runner, photo = ready(MODELS["fcn"]), load_image(CHAIR)
+    assert torch.equal(torch.from_numpy(lent("fcn", photo)), runner(photo).logits)
