@@ -1,25 +1,24 @@
 """The page of segdemo: `python app.py`. A Hugging Face Space starts this file too."""
 
 import argparse
+import contextlib
+import io
 import os
 import signal
 import sys
-import tempfile
 import threading
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+import gradio as gr
 
 from segdemo.engine import ready
 from segdemo.images import MAX_BYTES
+from segdemo.logs import Metrics, MissingPackage, set_up_logs
 from segdemo.registry import MODELS
-from segdemo.ui import CSS, THEME, build_page
+from segdemo.service import Service, in_words
+from segdemo.tempfiles import Sweeper, own_folder
+from segdemo.ui import CSS, JS, THEME, build_page
 from segdemo.weights import WeightsError
-
-
-def healthz(_: Request) -> JSONResponse:
-    return JSONResponse({"status": "ok", "models": list(MODELS)})
+from segdemo.zerogpu import ZERO_GPU
 
 
 def warm_up() -> None:
@@ -28,31 +27,101 @@ def warm_up() -> None:
         try:
             ready(spec)
         except WeightsError as error:
-            print(f"segdemo: {error}")
+            print(f"segdemo: {error}", file=sys.stderr)
+
+
+def user_and_password(text: str) -> tuple[str, str]:
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise argparse.ArgumentTypeError("it must look like USER:PASSWORD")
+    return user, password
+
+
+def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    parser.add_argument("--host", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, help="port (default: the first free from 7860)")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        default=os.environ.get("GRADIO_SHARE", "").lower() == "true",
+        help="ask Gradio for a public link too",
+    )
+    parser.add_argument(
+        "--auth", type=user_and_password, metavar="USER:PASSWORD", help="who may see the page"
+    )
+    parser.add_argument("--root-path", help="path behind a reverse proxy, as /segdemo")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Serve the page of segdemo.")
-    parser.add_argument("--host", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, help="port (default: the first free from 7860)")
-    options = parser.parse_args()
+    options = options_of(argparse.ArgumentParser(description="Serve the page of segdemo."))
+    set_up_logs()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if ZERO_GPU:
+        warm_up()  # networks must be on its GPU before the page is launched
+    with own_folder() as files:
+        os.environ["GRADIO_TEMP_DIR"] = str(files)
+        page = build_page()
+        sweeper = Sweeper(files)
+        try:
+            service = Service(files, metrics_of(page, sweeper))
+            launch(page, service, options)
+        except (MissingPackage, OSError) as error:
+            told = error if isinstance(error, MissingPackage) else in_words(options.port)
+            print(f"segdemo: {told}", file=sys.stderr)
+            sys.exit(2)
+        threading.Thread(target=warm_up, daemon=True).start()
+        sweeper.start()
+        try:
+            stop.wait()
+            service.drain()
+        except KeyboardInterrupt:
+            pass
+        page.close()
 
-    threading.Thread(target=warm_up, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the photos go then too
-    with tempfile.TemporaryDirectory(prefix="segdemo-") as files:
-        os.environ["GRADIO_TEMP_DIR"] = files
-        build_page().launch(
+
+def launch(page: gr.Blocks, service: Service, options: argparse.Namespace) -> None:
+    """Serve the page in threads of its own, and say where it is."""
+    if options.share:
+        print("segdemo: asking for a public link", flush=True)
+    # Without a network Gradio prints nine lines of advice; below is what matters.
+    with contextlib.redirect_stdout(io.StringIO()):
+        _, address, public = page.launch(
             server_name=options.host,
             server_port=options.port,
+            share=options.share,
+            auth=options.auth,
+            root_path=options.root_path,
+            prevent_thread_lock=True,
             theme=THEME,
             css=CSS,
+            js=JS,
             max_file_size=MAX_BYTES,
-            state_session_capacity=100,  # some 10 MB each; whoever is beyond runs the network again
-            footer_links=["api", "settings"],
+            state_session_capacity=100,  # some 10 MB each; others run the network again
+            footer_links=["api"],
             run_history=False,  # nothing of a visitor's photos stays in a shared browser
+            enable_monitoring=False,
             ssr_mode=False,
-            app_kwargs={"routes": [Route("/healthz", healthz)]},
+            app_kwargs=service.app_kwargs,
         )
+    print(f"segdemo: the page is at {address}", flush=True)
+    if public:
+        print(f"segdemo: for a week it is at {public} for everybody too", flush=True)
+    elif options.share:
+        print("segdemo: there is no public link, Gradio's tunnel cannot be reached", flush=True)
+
+
+def metrics_of(page: gr.Blocks, sweeper: Sweeper) -> Metrics | None:
+    """What /metrics serves, where SEGDEMO_METRICS=1 asks for it."""
+    if os.environ.get("SEGDEMO_METRICS") != "1":
+        return None
+    return Metrics(
+        {
+            "queue": ("Requests that wait for their turn", lambda: len(page._queue)),
+            "file_bytes": ("Visitors' photos and answers on disk", lambda: sweeper.bytes),
+        }
+    )
 
 
 if __name__ == "__main__":

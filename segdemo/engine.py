@@ -1,5 +1,6 @@
 """Networks that are ready, and what they make of a picture."""
 
+import logging
 import threading
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from .images import load_image
 from .preprocess import as_tensor, preprocess
-from .registry import ModelSpec, find_model
+from .registry import MODELS, ModelSpec, find_model
 from .weights import WeightsError, find_weights, read_facts
+from .zerogpu import ZERO_GPU, on_gpu
 
-Source = str | PathLike[str] | Image.Image | NDArray[np.uint8]
+Source = str | PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 THRESHOLD = 0.5
+
+log = logging.getLogger("segdemo")
 
 
 @dataclass(frozen=True)
@@ -96,18 +100,41 @@ class Runner:
         self, spec: ModelSpec, network: nn.Module, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.spec, self.device, self.dtype = spec, device, dtype
-        network = fold_batchnorm(deepcopy(network).eval())
-        self.network = network.to(device, dtype).to(memory_format=torch.channels_last)
+        folded = fold_batchnorm(deepcopy(network).eval())
+        self.network = folded.to(device, dtype).to(memory_format=torch.channels_last)
+        self.given = self.network if device.type == "cpu" else network  # for `spare`
         self.lock = threading.RLock()  # one picture at a time: each has all threads to itself
 
     def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
-        """Segment uint8 RGB [H, W, 3]."""
+        """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU's memory does not suffice.
+
+        Raises OutOfMemoryError, RuntimeError where the CPU's does not either.
+        """
+        try:
+            with self.lock:
+                logits = lent(self.spec.name, image) if ZERO_GPU else self.logits(image)
+        except torch.OutOfMemoryError:
+            if self.device.type == "cpu":
+                raise
+            log.warning("the GPU's memory is full", extra={"model": self.spec.name})
+        else:
+            found = torch.from_numpy(logits)
+            return Segmentation(found, image.shape[:2], self.spec.classes, threshold)
+        torch.cuda.empty_cache()  # here, where the error no longer holds what was computed
+        return self.spare(image, threshold)
+
+    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """float32 [C, h, w] for uint8 RGB [H, W, 3]."""
         # Inference mode belongs to the thread, and the page answers in many.
-        with self.lock, torch.inference_mode():
+        with torch.inference_mode():
             x = preprocess(as_tensor(image).to(self.device), self.spec)
             x = x.to(self.dtype, memory_format=torch.channels_last)
-            logits = self.network(x)[0].float().cpu()
-        return Segmentation(logits, image.shape[:2], self.spec.classes, threshold)
+            return self.network(x)[0].float().cpu().numpy()
+
+    @cached_property
+    def spare(self) -> "Runner":
+        """The same on the CPU, made when it is needed."""
+        return serving_runner(self.spec, self.given, torch.device("cpu"))
 
 
 def segment(image: Source, model: str = "chair-unet", threshold: float = THRESHOLD) -> Segmentation:
@@ -138,18 +165,25 @@ def load_network(model: str, folder: Path | None = None) -> nn.Module:
     return network.eval()
 
 
-_loading = threading.Lock()
+_loading = {name: threading.Lock() for name in MODELS}
 
 
 def ready(spec: ModelSpec) -> Runner:
     """The runner of a model, loaded the first time and kept. Raises WeightsError."""
-    with _loading:  # two visitors at once load once
+    # Two visitors at once load once, and nobody waits while another model is fetched.
+    with _loading[spec.name]:
         return _ready(spec.name)
 
 
 @cache
 def _ready(name: str) -> Runner:
     return serving_runner(find_model(name), load_network(name), pick_device())
+
+
+@on_gpu
+def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits of a model that is ready, where a GPU is lent for one function."""
+    return _ready(name).logits(image)
 
 
 def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:

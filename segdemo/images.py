@@ -43,7 +43,7 @@ class BadImage(ValueError):
 
 
 def load_image(
-    source: str | os.PathLike[str] | Image.Image | NDArray[np.uint8],
+    source: str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8],
     *,
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
@@ -51,7 +51,8 @@ def load_image(
     """Turn a picture into pixels: upright, in sRGB, transparency over white, first frame or page.
 
     Args:
-        source: a file's path, a PIL image (its current frame), or an array, uint8 RGB [H, W, 3].
+        source: a file's path or content, a PIL image (its current frame), or an array, uint8 RGB
+            [H, W, 3].
         max_bytes: the largest file accepted; checked before the file is opened.
         max_pixels: the most pixels accepted; checked before they are decoded.
             Pillow's own limit, Image.MAX_IMAGE_PIXELS, holds as well.
@@ -72,6 +73,8 @@ def load_image(
         return np.array(source, order="C")
     if isinstance(source, Image.Image):
         return _decode(source, max_pixels)
+    if isinstance(source, bytes):
+        return _decode(_checked(source, len(source), max_bytes), max_pixels)
     if isinstance(source, str | os.PathLike):
         return _decode(_read(source, max_bytes), max_pixels)
     raise BadImage("An image must be given as a file's path, a PIL image or a NumPy array.")
@@ -95,7 +98,12 @@ def _read(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         raise BadImage("This is a folder, not a picture: choose a single image file.")
     if not regular:
         raise BadImage("This is a device or a pipe, not a picture: choose an image file.")
-    if max(status.st_size, len(data)) > max_bytes:
+    return _checked(data, max(status.st_size, len(data)), max_bytes)
+
+
+def _checked(data: bytes, size: int, max_bytes: int) -> bytes:
+    """The content of a file of `size` bytes, if it is neither too long nor empty."""
+    if size > max_bytes:
         raise BadImage(
             f"This file is larger than {max_bytes / 1e6:g} MB: make the picture smaller, or save"
             " it as JPEG, and try again."

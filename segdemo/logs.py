@@ -1,0 +1,89 @@
+"""What the server writes down: a line of JSON for each answer and error, and figures if asked."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+
+from . import errors
+
+log = logging.getLogger("segdemo")
+
+# What a record may tell besides its message: no photo, no file name, no address is among them.
+FIELDS = ("request", "model", "milliseconds", "kind")
+
+
+class AsJson(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        request = errors.current_request()
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "request": request and request.id,
+        }
+        line |= {field: getattr(record, field) for field in FIELDS if hasattr(record, field)}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps({key: value for key, value in line.items() if value is not None})
+
+
+def set_up_logs() -> None:
+    """Lines of JSON on stderr."""
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(AsJson())
+    lines.setLevel(logging.INFO)
+    log.handlers, log.propagate = [lines], False
+    log.setLevel(logging.INFO)
+
+
+class MissingPackage(RuntimeError):
+    """Something that was asked for is not installed. str(e) is one plain sentence."""
+
+
+class Metrics(logging.Handler):
+    """Counts what is logged, for Prometheus. Raises MissingPackage.
+
+    gauges: a description by name, and what tells the present value.
+    """
+
+    def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
+        super().__init__()
+        try:
+            import prometheus_client as prometheus
+        except ImportError as error:
+            raise MissingPackage(
+                "Metrics need a package that is not here: pip install prometheus-client"
+            ) from error
+        registry = self.registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=registry)  # memory, file descriptors, CPU
+        self.answers = prometheus.Counter(
+            "segdemo_answers", "Photos segmented", ["model"], registry=registry
+        )
+        self.errors = prometheus.Counter(
+            "segdemo_errors", "Requests refused or failed", ["kind"], registry=registry
+        )
+        self.stages = prometheus.Histogram(
+            "segdemo_stage_seconds", "Time by stage of an answer", ["stage"], registry=registry
+        )
+        for name, (description, value) in gauges.items():
+            gauge = prometheus.Gauge(f"segdemo_{name}", description, registry=registry)
+            gauge.set_function(value)
+        self.text, self.content_type = prometheus.generate_latest, prometheus.CONTENT_TYPE_LATEST
+        log.addHandler(self)
+        log.setLevel(logging.DEBUG)  # stages are told at that level
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event, facts = record.getMessage(), vars(record)
+        if event == "answered":
+            self.answers.labels(facts["model"]).inc()
+        elif event == "stage":
+            self.stages.labels(facts["stage"]).observe(facts["seconds"])
+        elif "kind" in facts:
+            self.errors.labels(facts["kind"]).inc()
+
+    def page(self) -> bytes:
+        """The figures in the format of Prometheus."""
+        return self.text(self.registry)

@@ -1,0 +1,277 @@
+"""Around the page: what of it can be reached, how much is taken in, what every reply says."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import secrets
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from gradio.context import LocalContext
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import embed, errors
+from .errors import Request, sentence
+from .images import MAX_BYTES
+from .logs import Metrics
+from .registry import MODELS
+
+log = logging.getLogger("segdemo")
+
+MAX_UPLOAD = 8 * MAX_BYTES  # bytes of one upload: a few photos at once
+MAX_JSON = 5_000_000  # bytes of any other request; only a frame of live video comes near
+UPLOAD_SECONDS, JSON_SECONDS = 300, 30  # in which a request must have come in
+DRAIN_SECONDS = 25  # for running answers at the end; systemd, Docker and others kill later or so
+
+# What of Gradio the page and its API need. The rest is closed: it stores visitors' sessions
+# (deep_link), fetches addresses (proxy=), starts ffmpeg (process_recording) and more.
+OPEN = re.compile(
+    r"/|/(healthz|metrics|config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|gradio_api)/?"
+    r"|/(assets|static|svelte)/.+"
+    r"|/gradio\.js|/log(in|out)"
+    r"|/gradio_api/(info|openapi\.json|app_id|user|login_check|heartbeat|upload|upload_progress"
+    r"|queue|run|call|cancel|reset|stream|startup-events|theme\.css|mcp)(/.*)?"
+    r"|/gradio_api/file=.+"
+)
+FILE = "/gradio_api/file="
+UPLOAD = "/gradio_api/upload"
+# An answer comes over one of these.
+ANSWERS = re.compile(r"/gradio_api/(queue/data|call/.+/.+)")
+
+HEADERS = {
+    # Gradio's page has scripts and styles inline, and makes functions of strings (`js=`).
+    # frame-ancestors: anybody may show the page in theirs.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: "
+        "blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors *"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+# A visitor's file is a picture to look at or to save; as a page of its own it may do nothing.
+FILE_POLICY = "default-src 'none'; sandbox"
+
+
+class Refusal(Exception):
+    """A request that is not let in. str(e) is one plain sentence."""
+
+    def __init__(self, status: HTTPStatus, told: str) -> None:
+        super().__init__(told)
+        self.status = status
+
+
+class Service:
+    """What runs beside the page: its gate, health and metrics.
+
+    files: the folder of visitors' files. metrics: whether to serve /metrics.
+    """
+
+    def __init__(self, files: Path, metrics: Metrics | None = None) -> None:
+        self.files, self.metrics = files, metrics
+        self.stopping = False
+        self.running = 0  # requests to Gradio, but for the heartbeats of open pages
+        errors.current_request = answered_request
+
+    @property
+    def app_kwargs(self) -> dict[str, Any]:
+        """For Gradio's launch()."""
+        routes = [Route("/healthz", self.healthz), embed.ROUTE]
+        if self.metrics:
+            routes.append(Route("/metrics", self.show_metrics))
+        return {"routes": routes, "middleware": [Middleware(Gate, service=self)]}
+
+    def healthz(self, _: HttpRequest) -> Response:
+        if self.stopping:
+            return JSONResponse({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return JSONResponse({"status": "ok", "models": list(MODELS)})
+
+    def show_metrics(self, _: HttpRequest) -> Response:
+        assert self.metrics
+        return Response(self.metrics.page(), media_type=self.metrics.content_type)
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Take nothing new, and wait until what is running is answered and fetched."""
+        self.stopping = True
+        last = time.monotonic()
+        end = last + seconds
+        # Files are fetched after their answer: over only when nothing has run for a while.
+        while (now := time.monotonic()) < end and now - last < 1:
+            last = now if self.running else last
+            time.sleep(0.05)
+
+
+def answered_request() -> Request | None:
+    """The request that Gradio is answering in this thread."""
+    inner = getattr(LocalContext.request.get(None), "request", None)
+    return inner.scope.get("segdemo") if inner else None
+
+
+class Gate:
+    """Middleware: every request goes through it, before Gradio sees it."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        request = scope["segdemo"] = Request(secrets.token_hex(4), time.monotonic())
+        reply = Reply(send, path, request)
+        counted = path.startswith("/gradio_api") and not path.startswith("/gradio_api/heartbeat")
+        self.service.running += counted
+        try:
+            receive = await self.let_in(scope, receive)
+            limit = (
+                UPLOAD_SECONDS if path.startswith(UPLOAD) and scope["method"] == "POST" else None
+            )
+            async with asyncio.timeout(limit):
+                await self.app(scope, receive, reply)
+        except ClientDisconnect:
+            pass  # nobody is left to be told anything
+        except Exception as error:
+            if reply.started:
+                raise
+            await refuse(error, request, path)(scope, receive, reply)
+        finally:
+            self.service.running -= counted
+
+    async def let_in(self, scope: Scope, receive: Receive) -> Receive:
+        """What Gradio is to read the request with. Raises Refusal, TimeoutError."""
+        path, method = scope["path"], scope["method"]
+        if not OPEN.fullmatch(path):
+            raise Refusal(HTTPStatus.NOT_FOUND, "There is no such page here.")
+        if path.startswith(FILE) and not self.is_ours(path.removeprefix(FILE)):
+            raise Refusal(HTTPStatus.FORBIDDEN, "This file is not one of the page's.")
+        if method != "POST":
+            return receive
+        if self.service.stopping:
+            raise Refusal(
+                HTTPStatus.SERVICE_UNAVAILABLE, "This server is restarting: try again in a minute."
+            )
+        if not path.startswith(UPLOAD):
+            async with asyncio.timeout(JSON_SECONDS):
+                return self.checked(await read(receive, MAX_JSON), receive)
+        length = Headers(scope=scope).get("content-length", "")
+        if not length.isdecimal():
+            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "An upload must say how long it is.")
+        if int(length) > MAX_UPLOAD:
+            raise Refusal(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"These are more than {MAX_UPLOAD / 1e6:g} MB at once: give fewer photos.",
+            )
+        return receive
+
+    def checked(self, body: bytes, receive: Receive) -> Receive:
+        """Refuse a body that names a file which is no upload; give back the body else.
+
+        Gradio looks at the paths too, but fetches those that are addresses, for any component.
+        """
+        try:
+            found = json.loads(body) if body else None
+        except (ValueError, RecursionError) as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "This request is not proper JSON.") from error
+        pending = [found] if isinstance(found, dict | list) else []
+        while pending:
+            item = pending.pop()
+            parts = item.values() if isinstance(item, dict) else item
+            pending += [part for part in parts if isinstance(part, dict | list)]
+            path = item.get("path") if isinstance(item, dict) else None
+            if path is not None and not (isinstance(path, str) and self.is_ours(path)):
+                raise Refusal(
+                    HTTPStatus.BAD_REQUEST, "A photo must be uploaded: addresses are not fetched."
+                )
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return replay
+
+    def is_ours(self, path: str) -> bool:
+        """Whether a path lies in the folder of visitors' files."""
+        try:
+            place = os.path.abspath(path)
+        except ValueError:
+            return False
+        return "\0" not in path and place.startswith(f"{self.service.files}{os.sep}")
+
+
+async def read(receive: Receive, limit: int) -> bytes:
+    """The body of a request. Raises Refusal beyond `limit` bytes."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > limit:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This request is too large.")
+    return body
+
+
+def refuse(error: Exception, request: Request, path: str) -> Response:
+    """The reply to a request that was not let in, or that failed."""
+    if isinstance(error, TimeoutError):
+        error = Refusal(HTTPStatus.REQUEST_TIMEOUT, "This came too slowly: please try again.")
+    if isinstance(error, Refusal):
+        told, status = str(error), error.status
+    else:
+        told, status = sentence(error, request), HTTPStatus.INTERNAL_SERVER_ERROR
+    if path.startswith(UPLOAD):  # the page shows what such a reply says, as it is
+        return PlainTextResponse(told, status)
+    return JSONResponse({"detail": told, "error": told}, status)
+
+
+class Reply:
+    """Sends a reply, with our headers, and words for errors that Gradio has none for."""
+
+    def __init__(self, send: Send, path: str, request: Request) -> None:
+        self.send, self.path, self.request = send, path, request
+        self.started = False
+        self.answers = bool(ANSWERS.fullmatch(path))
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            headers.update(HEADERS)
+            headers["X-Request-ID"] = self.request.id
+            if self.path.startswith(FILE):
+                headers["Content-Security-Policy"] = FILE_POLICY
+            status = HTTPStatus(message["status"])
+            if status == HTTPStatus.SERVICE_UNAVAILABLE:  # the queue is full, or we are stopping
+                headers["Retry-After"] = "10"
+            if 400 <= status < 500 or status == HTTPStatus.SERVICE_UNAVAILABLE:
+                log.info("refused", extra={"kind": status.phrase, "request": self.request.id})
+        elif self.answers and message["type"] == "http.response.body":
+            message = {**message, "body": self.worded(message.get("body", b""))}
+        await self.send(message)
+
+    def worded(self, part: bytes) -> bytes:
+        """Gradio says nothing of what fails before and after our own code: it has printed it."""
+        for silent in (b'"output":{"error":null}', b'event: error\ndata: {"error": null}'):
+            if silent in part:
+                told = sentence(RuntimeError("Gradio failed, see above"), self.request)
+                spoken = silent.replace(b"null", json.dumps(told).encode())
+                part = part.replace(silent, spoken)
+        return part
+
+
+def in_words(port: int | None) -> str:
+    """What to say where no port can be listened on."""
+    which = f"Port {port} is" if port else "All ports from 7860 to 7959 are"
+    return f"{which} in use, or the address is not this machine's: choose another with --port."

@@ -1,0 +1,341 @@
+"""What goes wrong on a server, one fault after the other, and what the visitor then gets."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import EXAMPLES, scene
+from odd_inputs import encode, photo
+from PIL import Image
+from torch import Tensor, nn
+from visitor import ROOT, Process, Visitor, server, wait_until
+
+import segdemo
+from segdemo import engine, errors, tempfiles
+from segdemo.engine import Runner, load_network, ready
+from segdemo.errors import Busy, Request, sentence
+from segdemo.predict import predict
+from segdemo.registry import MODELS
+from segdemo.weights import FOLDER
+
+CHAIR = EXAMPLES / "test" / "images" / "chair-dining.webp"
+GOOD = encode(photo(), "PNG")
+
+
+# --- the network --------------------------------------------------------------------------------
+
+
+class Failing(nn.Module):
+    """A network that raises what it is given, unless its pixels are on the CPU and `spare`."""
+
+    def __init__(self, error: Exception, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.error, self.network = error, network
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.network is None or x.device.type != "cpu":
+            raise self.error
+        return self.network(x)
+
+
+def test_a_full_gpu_leaves_it_to_the_cpu() -> None:
+    """The device "meta" stands for the GPU here: it has no pixels, and this network no memory."""
+    spec = MODELS["chair-unet"]
+    full = Failing(torch.OutOfMemoryError("CUDA out of memory"), load_network(spec.name))
+    runner = Runner(spec, full, torch.device("meta"), torch.float32)
+    for seed in (1, 2):
+        found = runner(scene(seed)).labels
+        assert np.array_equal(found, segdemo.segment(scene(seed), spec.name).labels)
+    assert runner.spare.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "went wrong"),
+    ],
+)
+def test_a_network_that_raises_is_told_in_words_and_the_next_request_works(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = MODELS["chair-unet"]
+    failing = Runner(spec, Failing(error), torch.device("cpu"), torch.float32)
+    with monkeypatch.context() as broken:
+        broken.setattr(engine, "_ready", lambda _: failing)
+        with pytest.raises(type(error)) as caught:
+            segdemo.segment(scene(1))
+    assert says in sentence(caught.value)
+    assert str(error) not in sentence(caught.value) or not str(error)
+    assert segdemo.segment(scene(1)).labels.shape == (48, 64)
+
+
+def test_an_error_shows_the_id_under_which_it_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(errors, "current_request", lambda: Request("1234abcd", time.monotonic()))
+    assert "(request 1234abcd)" in sentence(ValueError("secret"))
+    assert "secret" not in sentence(ValueError("secret"))
+    assert {record.request for record in caplog.records} == {"1234abcd"}  # type: ignore[attr-defined]
+
+
+def test_who_has_waited_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    long_ago = Request("1234abcd", time.monotonic() - errors.PATIENCE - 1)
+    monkeypatch.setattr(errors, "current_request", lambda: long_ago)
+    with pytest.raises(Busy, match="try again"):
+        predict(CHAIR, "chair-unet")
+    # But not a live video, which is one request however long it lasts.
+    video = Request("1234abcd", time.monotonic())
+    monkeypatch.setattr(errors, "current_request", lambda: video)
+    predict(CHAIR, "chair-unet")
+    video.arrived -= errors.PATIENCE + 1
+    predict(CHAIR, "chair-unet")
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_missing_and_corrupt_weights_leave_the_other_models(tmp_path: Path) -> None:
+    """Cut off, a bit flipped, and then gone: the page starts, and says so for that model."""
+    weights = tmp_path / "weights"
+    shutil.copytree(FOLDER, weights)
+    cut(weights / "chair-unet.safetensors")
+    flip(weights / "car-unet-vgg16.safetensors")
+    log = tmp_path / "log"
+    with server(log, tmp_path / "temp", SEGDEMO_WEIGHTS=str(weights)) as (address, _):
+        visitor = Visitor(address)
+        for model in ("chair-unet", "car-unet-vgg16"):
+            told = visitor.segment(GOOD, model)
+            assert isinstance(told, str) and "missing or damaged" in told
+            assert str(weights) not in told  # where things lie here is nobody's business
+            number = re.search(r"\(request (\w{8})\)", told)
+            assert number and number[1] in log.read_text()
+        assert visitor.segment(GOOD, "fcn").startswith(b"\x89PNG")
+        # What is mended works at once.
+        shutil.copy(FOLDER / "chair-unet.safetensors", weights)
+        assert visitor.segment(GOOD, "chair-unet").startswith(b"\x89PNG")
+
+
+# --- visitors, files, signals -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Address, and the folder in which its folder for files lies."""
+    folder = tmp_path_factory.mktemp("page")
+    with server(folder / "log", folder / "temp") as (address, _):
+        yield address, folder / "temp"
+
+
+def test_one_bad_photo_among_eight_is_only_its_own(page: tuple[str, Path]) -> None:
+    photos = [encode(Image.fromarray(scene(n)), "PNG") for n in range(8)]
+    photos[3] = photos[3][:500]
+
+    def ask(photo: bytes) -> bytes | str:
+        return Visitor(page[0]).segment(photo)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, photos))
+    assert "cut off" in str(answers.pop(3))
+    assert answers == [ask(photo) for n, photo in enumerate(photos) if n != 3]
+
+
+def test_visitors_who_leave_hold_nobody_up(page: tuple[str, Path]) -> None:
+    """Some while queued, some while their photo is worked on."""
+    large = encode(Image.fromarray(scene(1, 3000, 4000)), "JPEG")
+    visitor = Visitor(page[0])
+    path = visitor.upload(large).json()[0]
+    for number in range(6):
+        event = visitor.ask(path, "fcn").json()["event_id"]
+        if number % 2:  # the others never even listen
+            with visitor.http.stream("GET", f"/call/segment/{event}"):
+                pass
+    assert Visitor(page[0]).segment(GOOD).startswith(b"\x89PNG")
+    status = visitor.http.get("/queue/status").json()
+    assert status["queue_size"] == 0
+
+
+def test_a_temporary_folder_that_is_gone_comes_back(page: tuple[str, Path]) -> None:
+    address, temp = page
+    for files in temp.glob("segdemo-*/files"):
+        shutil.rmtree(files)
+    assert Visitor(address).segment(GOOD).startswith(b"\x89PNG")
+
+
+def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
+    """A limit on how large files may be stands for the disk: the same error from the system."""
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
+    with server(tmp_path / "log", tmp_path / "temp") as (address, process):
+        visitor = Visitor(address)
+        limit = partial(resource.prlimit, process.pid, resource.RLIMIT_FSIZE)
+        before = limit()
+        limit((100_000, before[1]))
+        reply = visitor.upload(encode(Image.fromarray(noise), "PNG"))
+        assert reply.status_code == 500 and "no room left" in reply.text
+        assert "Traceback" not in reply.text
+        # The photo fits, its mask and overlay do not.
+        small = visitor.upload(encode(Image.fromarray(noise[:50]), "JPEG")).json()[0]
+        limit((1000, before[1]))
+        told = visitor.answer(visitor.ask(small))
+        assert "no room left" in told or "went wrong" in told
+        limit(before)
+        assert visitor.segment(GOOD).startswith(b"\x89PNG")
+
+
+def stopped(address: str, process: Process) -> bool:
+    """Whether it has taken notice of its SIGTERM."""
+    return Visitor(address).http.get(f"{address}/healthz").status_code == 503
+
+
+def test_sigterm_lets_running_answers_finish(tmp_path: Path) -> None:
+    large = encode(Image.fromarray(scene(1, 1500, 2000)), "JPEG")
+    with server(tmp_path / "log", tmp_path / "temp") as (address, process):
+        visitor = Visitor(address)
+        assert visitor.segment(GOOD).startswith(b"\x89PNG")  # the network is there
+        path = visitor.upload(large).json()[0]
+        with ThreadPoolExecutor(3) as pool:
+            asked = [visitor.ask(path) for _ in range(3)]
+            answers = [pool.submit(Visitor(address).answer, one) for one in asked]
+            time.sleep(0.3)  # until they are listened for
+            process.send_signal(signal.SIGTERM)
+            wait_until(lambda: stopped(address, process))
+            reply = visitor.ask(path)
+            assert reply.status_code == 503 and "restarting" in reply.json()["detail"]
+            masks = [visitor.fetch(answer.result()[1]["path"]) for answer in answers]
+        assert process.wait(60) == 0
+    assert len(set(masks)) == 1
+    assert np.asarray(Image.open(BytesIO(masks[0]))).shape == (1500, 2000)
+    # No photo is left.
+    assert not [path for path in (tmp_path / "temp").rglob("*") if path.is_file()]
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_second_start_on_a_port_in_use_is_one_sentence(page: tuple[str, Path]) -> None:
+    port = page[0].rsplit(":", 1)[1]
+    done = start("--port", port)
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0
+    assert f"Port {port} is in use" in done.stderr and "--port" in done.stderr
+
+
+def test_a_killed_run_leaves_nothing_behind_for_long(tmp_path: Path) -> None:
+    """kill -9 leaves its folder; the next start deletes it, and that of no run that lives."""
+    temp = tmp_path / "temp"
+    with server(tmp_path / "log", temp) as (address, process):
+        Visitor(address).segment(GOOD)
+        process.kill()
+        process.wait()
+    (dead,) = temp.glob("segdemo-*")
+    with server(tmp_path / "log", temp) as (address, _):
+        assert not dead.exists()
+        (alive,) = temp.glob("segdemo-*")
+        (temp / "segdemo-notes").mkdir()  # somebody's own
+        (temp / "segdemo-notes" / "photo.png").touch()
+        tempfiles_of(temp, tempfiles.delete_dead_runs)
+        assert alive.exists() and (temp / "segdemo-notes" / "photo.png").exists()
+        assert Visitor(address).segment(GOOD).startswith(b"\x89PNG")
+
+
+def tempfiles_of(temp: Path, do: Callable[[], None]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(temp))
+        do()
+
+
+# --- files that are swept -----------------------------------------------------------------------
+
+
+def test_the_sweeper_deletes_the_old_the_empty_and_the_excess(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {name: tmp_path / name / "photo" for name in ("example", "old", "older", "new", "big")}
+    (tmp_path / "empty").mkdir()
+    for path in files.values():
+        path.parent.mkdir()
+        path.write_bytes(bytes(400))
+    sweeper = tempfiles.Sweeper(tmp_path)
+    sweeper.keep = {files["example"]}
+    now = time.time()
+    for name, age in (("example", 99_999), ("old", 6000), ("older", 300), ("new", 200)):
+        os.utime(files[name], (now - age, now - age))
+    os.utime(tmp_path / "empty", (now - 700, now - 700))
+    sweeper.sweep()
+    assert {name for name, path in files.items() if path.exists()} == set(files) - {"old"}
+    assert not (tmp_path / "empty").exists()
+    assert sweeper.bytes == 1200
+    monkeypatch.setattr(tempfiles, "MAX_BYTES", 1000)
+    sweeper.sweep()
+    assert not files["older"].exists() and files["new"].exists() and files["example"].exists()
+
+
+def test_an_upload_that_breaks_off_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio forgets those, whatever its delete_cache says."""
+    with server(tmp_path / "log", tmp_path / "temp") as (address, _):
+        (files,) = (tmp_path / "temp").glob("segdemo-*/files")
+        before = set(files.rglob("*"))
+        with socket.create_connection(("127.0.0.1", int(address.rsplit(":")[-1]))) as raw:
+            raw.sendall(
+                b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition:"
+                b' form-data; name="files"; filename="a.png"\r\n\r\n' + bytes(999)
+            )
+            wait_until(lambda: set(files.rglob("*")) > before)
+        monkeypatch.setattr(tempfiles, "MAX_AGE", -9)
+        sweeper = tempfiles.Sweeper(files)
+        sweeper.keep = {path for path in before if path.is_file()}
+        sweeper.sweep()
+        assert set(files.rglob("*")) <= before
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_runner_is_ready_for_many_threads_after_an_error() -> None:
+    """The lock of a network that raised is free again."""
+    spec = MODELS["chair-unet"]
+    failing = Runner(spec, Failing(ValueError("no")), torch.device("cpu"), torch.float32)
+    with pytest.raises(ValueError):
+        failing(scene(1))
+    free = []
+    thread = threading.Thread(target=lambda: free.append(failing.lock.acquire(timeout=5)))
+    thread.start()
+    thread.join()
+    assert free == [True]
+    assert ready(spec) is ready(spec)
