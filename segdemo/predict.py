@@ -1,7 +1,8 @@
 """A picture in, what the person gets out: the one way for the page, its API and the terminal."""
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import THRESHOLD, Segmentation, Source, ready
+from .errors import refuse_if_late
 from .images import load_image
-from .overlay import mask_png, paint, resize, save_webp, shown_size
+from .overlay import colour, grey_png, paint, resize, shown_size, webp
 from .registry import ModelSpec, find_model
 
 OPACITY = 0.6
+LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
+
+log = logging.getLogger("segdemo")
 
 
 @dataclass
@@ -39,10 +44,34 @@ class Prediction:
         """
         return replace(self, result=replace(self.result, threshold=threshold))
 
+    @property
+    def screen(self) -> Segmentation:
+        """The answer at the size of the shown photo."""
+        height, width = self.shown.shape[:2]
+        return replace(self.result, size=(height, width))
+
     def overlay(self, opacity: float) -> NDArray[np.uint8]:
         """The shown photo with the labels painted over it, uint8 RGB [h, w, 3]."""
-        height, width = self.shown.shape[:2]
-        return paint(self.shown, replace(self.result, size=(height, width)).labels, opacity)
+        return paint(self.shown, self.screen.labels, opacity)
+
+    def layers(self) -> dict[str, bytes]:
+        """What a browser paints the answer from, at the shown size, as WebP and grey PNG files.
+
+        photo. map: for a model of one class its probability, in LEVELS and rounded down; for one
+        of many the labels, and then `sure` is the probability of each, in LEVELS too.
+        """
+        screen = self.screen
+        labels, sure = screen.labels, screen.confidence
+        layers = {"photo": webp(self.shown)}
+        if self.spec.binary:
+            layers["map"] = grey_png(in_levels(np.where(labels, sure, 1 - sure)))
+        else:
+            layers |= {"map": grey_png(labels), "sure": grey_png(in_levels(sure))}
+        return layers
+
+    def classes(self) -> list[dict[str, Any]]:
+        """Name and colour of every label."""
+        return [{"name": c, "colour": colour(i)} for i, c in enumerate(self.spec.classes)]
 
     def report(self) -> dict[str, Any]:
         """What is told beside the pictures; size as [width, height], coverage in percent."""
@@ -60,28 +89,44 @@ class Prediction:
         """Write STEM.mask.png: the photo's size, label values."""
         path = folder / f"{stem}.mask.png"
         with stage(self.milliseconds, "mask"):
-            path.write_bytes(mask_png(self.result.labels))
+            path.write_bytes(grey_png(self.result.labels))
         return path
 
     def save_overlay(self, folder: Path, stem: str, opacity: float = OPACITY) -> Path:
         """Write STEM.overlay.webp: the shown size."""
         path = folder / f"{stem}.overlay.webp"
         with stage(self.milliseconds, "overlay"):
-            save_webp(self.overlay(opacity), path)
+            path.write_bytes(webp(self.overlay(opacity)))
         return path
 
 
 def predict(source: Source, model: str, threshold: float = THRESHOLD) -> Prediction:
-    """Read a picture and segment it. Raises BadImage, UnknownModel, WeightsError."""
-    spec = find_model(model)
-    runner = ready(spec)
-    milliseconds: dict[str, float] = {}
-    with stage(milliseconds, "read"):
+    """Read a picture and segment it. Raises BadImage, Busy, UnknownModel, WeightsError."""
+    return predict_each(source, [model], threshold)[0]
+
+
+def predict_each(
+    source: Source, models: Iterable[str], threshold: float = THRESHOLD
+) -> list[Prediction]:
+    """Read a picture once and segment it with several models. Raises as `predict` does."""
+    refuse_if_late()
+    specs = [find_model(model) for model in models]
+    reading: dict[str, float] = {}
+    with stage(reading, "read"):
         photo = load_image(source)
         shown = resize(photo, shown_size(*photo.shape[:2]))
-    with runner.lock, stage(milliseconds, "network"):
-        result = runner(photo, threshold)
-    return Prediction(spec, runner.device.type, result, shown, milliseconds)
+    predictions = []
+    for spec in specs:
+        runner, spent = ready(spec), dict(reading)
+        with runner.lock, stage(spent, "network"):
+            result = runner(photo, threshold)
+        log.info("answered", extra={"model": spec.name, "milliseconds": dict(spent)})
+        predictions.append(Prediction(spec, runner.device.type, result, shown, spent))
+    return predictions
+
+
+def in_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return (probability * LEVELS).astype(np.uint8)
 
 
 @contextmanager
@@ -89,4 +134,5 @@ def stage(milliseconds: dict[str, float], name: str) -> Iterator[None]:
     """Note how long what happens inside took."""
     started = time.perf_counter()
     yield
-    milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
+    spent = milliseconds[name] = round((time.perf_counter() - started) * 1000, 1)
+    log.debug("stage", extra={"stage": name, "seconds": spent / 1000})

@@ -72,7 +72,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 finds="A chair, the larger in the picture the better.",
                 classes=("background", "chair"),
                 build=UNet,
-                input_size=192,
+                input_size=224,
                 also_called={"swivelchair": "chair"},
             ),
             ModelSpec(

@@ -7,7 +7,7 @@ import pytest
 from conftest import scene
 from PIL import Image
 
-from segdemo.overlay import colour, mask_png, outline, paint, resize, shown_size
+from segdemo.overlay import colour, grey_png, outline, paint, resize, shown_size
 
 
 def test_paint_changes_the_labelled_pixels_and_no_other() -> None:
@@ -47,9 +47,9 @@ def test_tiny_pictures_are_painted(labels: np.ndarray) -> None:
     assert paint(np.zeros((*labels.shape, 3), np.uint8), labels).shape == (*labels.shape, 3)
 
 
-def test_a_mask_png_holds_the_labels() -> None:
+def test_a_grey_png_holds_the_labels() -> None:
     labels = np.random.default_rng(0).integers(0, 21, (37, 501)).astype(np.uint8)
-    mask = Image.open(BytesIO(mask_png(labels)))
+    mask = Image.open(BytesIO(grey_png(labels)))
     assert mask.mode == "L" and mask.format == "PNG"
     assert np.array_equal(np.asarray(mask), labels)
 

@@ -71,6 +71,9 @@ class FCN(nn.Module):
         self.score_mean = nn.Conv2d(1280, classes, 1)
         self.score_16 = nn.Conv2d(576, classes, 1)
         self.score_8 = nn.Conv2d(192, classes, 1)
+        self.coarse = nn.Identity()  # a name for the first answer, to look at it
+        self.fuse_16 = Fuse()
+        self.fuse_8 = Fuse()
 
     def forward(self, x: Tensor) -> Tensor:
         return on_padded(self._whole_strides, x, self.stride)
@@ -88,9 +91,31 @@ class FCN(nn.Module):
                 x = block(x)
         x = self.dropout(x)
         scores = self.score_32(x) + self.score_mean(self.mean(x))  # [B, classes, H/32, W/32]
-        scores = larger(scores, 2) + self.score_16(fine.pop())
-        scores = larger(scores, 2) + self.score_8(fine.pop())
+        scores = self.fuse_16(self.coarse(scores), self.score_16(fine.pop()))
+        scores = self.fuse_8(scores, self.score_8(fine.pop()))
         return larger(scores, 8)
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Where to look at how it sees, in order: `fused4` adds the scores of `down4`."""
+        expand_7 = cast(nn.Sequential, self.features[7].conv)[0]
+        expand_14 = cast(nn.Sequential, self.features[14].conv)[0]
+        return {
+            "down1": self.features[1],
+            "down2": self.features[3],
+            "down3": expand_7,
+            "down4": expand_14,
+            "down5": self.features[-1],
+            "coarse": self.coarse,
+            "fused4": self.fuse_16,
+            "fused3": self.fuse_8,
+        }
+
+
+class Fuse(nn.Module):
+    """Scores [B, C, h, w] at twice their size, plus those of a finer level [B, C, 2h, 2w]."""
+
+    def forward(self, scores: Tensor, finer: Tensor) -> Tensor:
+        return larger(scores, 2) + finer
 
 
 def larger(x: Tensor, factor: int) -> Tensor:

@@ -92,3 +92,12 @@ class UNet(nn.Module):
             x = join(x, skips.pop())
         scores: Tensor = self.score(x)
         return scores
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Where to look at how it sees, in order: `up2` joins what `down2` hands over."""
+        levels = len(self.up)
+        return {
+            **{f"down{level}": convs for level, convs in enumerate(self.down, 1)},
+            **{f"up{levels - step}": join for step, join in enumerate(self.up)},
+            "score": self.score,
+        }

@@ -56,3 +56,13 @@ class UNetVGG16(nn.Module):
             x = join(x, skips.pop())
         scores: Tensor = self.score(x)
         return scores
+
+    def stages(self) -> dict[str, nn.Module]:
+        """Where to look at how it sees, in order: `up2` joins what `down2` hands over."""
+        layers = list(self.features)
+        last = [a for a, b in zip(layers, layers[1:], strict=False) if isinstance(b, nn.MaxPool2d)]
+        return {
+            **{f"down{level}": layer for level, layer in enumerate([*last, layers[-1]], 1)},
+            **{f"up{4 - step}": join for step, join in enumerate(self.up)},
+            "score": self.score,
+        }
