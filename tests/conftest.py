@@ -1,15 +1,53 @@
 """What several test files need: pictures and data folders that the tests make themselves."""
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hub_server import Hub
 from numpy.typing import NDArray
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 
-EXAMPLES = Path(__file__).parent.parent / "segdemo" / "examples"
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+# Before anything imports the Hub's client, which reads these once: no test talks to the real Hub
+# or touches the cache of whoever runs the tests.
+HUB_PORT = free_port()
+HUB_HOME = Path(tempfile.mkdtemp(prefix="segdemo-hub-"))
+os.environ |= {
+    "HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}",
+    "HF_HOME": str(HUB_HOME),
+    "HF_HUB_DISABLE_XET": "1",  # the local Hub speaks LFS only
+}
+for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "SEGDEMO_HUB_NAMESPACE"):
+    os.environ.pop(name, None)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HUB_HOME, ignore_errors=True)
+
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "segdemo" / "examples"
+PICTURES = {path.stem: path for path in (EXAMPLES / "test" / "images").glob("*.webp")}
+CHAIR = PICTURES["chair-dining"]
 
 MakeFolder = Callable[..., Path]
 
@@ -51,3 +89,81 @@ def make_folder(tmp_path: Path) -> MakeFolder:
         return root
 
     return make
+
+
+@pytest.fixture
+def no_cache() -> Iterator[Path]:
+    """The Hub's cache, empty before and after."""
+    shutil.rmtree(HUB_HOME, ignore_errors=True)
+    yield HUB_HOME / "hub"
+    shutil.rmtree(HUB_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def hub(no_cache: Path) -> Iterator[Hub]:
+    """A local Hub, where the client of every test looks for one; empty, as the cache is."""
+    server = Hub(HUB_PORT)
+    yield server
+    if not server.stopped.is_set():
+        server.stop()
+
+
+@contextmanager
+def served(*options: str, out: Path | None = None, **env: str) -> Iterator[str]:
+    """The real page, in a process of its own; its address. out: where what it says is written."""
+    port = free_port()
+    with (out or Path(os.devnull)).open("w") as told:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port), *options],
+            cwd=ROOT,
+            env=os.environ | env,
+            stdout=told if out else None,
+            stderr=subprocess.STDOUT if out else None,
+        )
+        address = f"http://127.0.0.1:{port}/"
+        try:
+            wait_until_healthy(address, process)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        assert process.poll() is None, "the page did not start"
+        try:
+            with urllib.request.urlopen(f"{address}healthz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail("the page is not healthy after two minutes")
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """The page that most tests share."""
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium whose camera shows the chair, from a file."""
+    camera = tmp_path_factory.mktemp("camera") / "chair.mjpeg"
+    Image.open(CHAIR).save(camera, "JPEG", quality=95)
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={camera}",
+    ]
+    with sync_playwright() as playwright:
+        # Playwright's own Chromium where it was installed, else the system's.
+        own = Path(playwright.chromium.executable_path)
+        path = own if own.exists() else Path("/usr/bin/chromium")
+        opened = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()

@@ -1,311 +1,393 @@
-"""The page in a real browser, and its API: what a visitor sees and takes away."""
+"""The page in a real browser: what a visitor gives, sees and takes away."""
 
 import json
-import socket
-import subprocess
-import sys
+import re
 import time
-import urllib.request
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, scene
+from axe_playwright_python.sync_playwright import Axe
+from browsing import (
+    PHONE,
+    choose,
+    clear,
+    differs,
+    drawn,
+    expect_share,
+    give,
+    legend,
+    mask,
+    open_page,
+    open_tab,
+    seen,
+    show,
+    slide,
+    take,
+    unzipped,
+    wait_for_answer,
+)
+from conftest import CHAIR, PICTURES, scene
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import segdemo
+from segdemo.data import open_folder
 from segdemo.engine import ready
 from segdemo.registry import MODELS
+from segdemo.score import score_photo
 from segdemo.ui import build_page
+from segdemo.ui.components import TEXTS
+from segdemo.weights import read_facts
 
-ROOT = Path(__file__).parent.parent
-PICTURES = {path.stem: path for path in (EXAMPLES / "test" / "images").glob("*.webp")}
-CHAIR, CAR = PICTURES["chair-dining"], PICTURES["car-side"]
-PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    """The real server, on a free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT)
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        wait_until_healthy(address, process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
-        assert process.poll() is None, "the page did not start"
-        try:
-            with urllib.request.urlopen(f"{address}healthz", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail("the page is not healthy after two minutes")
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium whose camera shows the chair, from a file."""
-    camera = tmp_path_factory.mktemp("camera") / "chair.mjpeg"
-    Image.open(CHAIR).save(camera, "JPEG", quality=95)
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={camera}",
-    ]
-    with sync_playwright() as playwright:
-        # Playwright's own Chromium where it was installed, else the system's.
-        own = Path(playwright.chromium.executable_path)
-        path = own if own.exists() else Path("/usr/bin/chromium")
-        opened = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield opened
-        opened.close()
+CAR, ROOM = PICTURES["car-side"], PICTURES["living-room"]
 
 
 @pytest.fixture
 def page(url: str, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.grant_permissions(["camera"])
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, accept_downloads=True, locale="en-GB"
+    )
+    context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
     opened = context.new_page()
-    opened.set_default_timeout(60_000)
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
     open_page(opened, url)
     yield opened
     context.close()
+    assert not faults
 
 
-def open_page(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_selector("#photo input[type=file]", state="attached")
-
-
-def give(page: Page, photo: Path) -> None:
-    page.set_input_files("#photo input[type=file]", photo)
-
-
-def choose(page: Page, model: str) -> None:
-    page.get_by_role("radio", name=MODELS[model].title).check()
-
-
-def answer(page: Page, unlike: str | None = None) -> tuple[str, Image.Image]:
-    """Address and pixels of the overlay, once it is another than `unlike`."""
-    page.wait_for_function(
-        "old => { const i = document.querySelector('#shown img'); return i && i.src !== old; }",
-        arg=unlike,
-    )
-    address = page.locator("#shown img").get_attribute("src") or ""
-    return address, Image.open(BytesIO(page.request.get(address).body())).convert("RGB")
-
-
-def download_mask(page: Page) -> Image.Image:
-    with page.expect_download() as download:
-        page.locator("#mask").click()
-    return Image.open(download.value.path())
-
-
-def differs(one: Image.Image, other: Image.Image) -> np.ndarray:
-    """bool [H, W]: pixels that differ by more than lossy compression does."""
-    return np.abs(np.asarray(one).astype(int) - np.asarray(other)).max(axis=-1) > 40
+def photo_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
 
 
 @pytest.mark.parametrize(
-    ("photo", "model"), [(CHAIR, "chair-unet"), (CAR, "car-unet-vgg16"), (CHAIR, "fcn")]
+    ("path", "model"), [(CHAIR, "chair-unet"), (CAR, "car-unet-vgg16"), (CHAIR, "fcn")]
 )
-def test_a_photo_in_an_overlay_and_a_mask_out(page: Page, photo: Path, model: str) -> None:
+def test_a_photo_in_an_overlay_and_a_mask_out(page: Page, path: Path, model: str) -> None:
     choose(page, model)
-    give(page, photo)
-    _, overlay = answer(page)
-    mask = download_mask(page)
-    original = Image.open(photo).convert("RGB")
-    assert mask.format == "PNG" and mask.size == original.size == overlay.size
-    labels = np.asarray(mask)
-    assert labels.dtype == np.uint8
-    assert set(np.unique(labels)) <= set(range(len(MODELS[model].classes)))
-    assert (labels > 0).mean() > 0.02
-    changed = differs(original, overlay)
-    assert changed[labels > 0].mean() > 0.8
-    assert changed[labels == 0].mean() < 0.03
-    assert np.array_equal(labels, segdemo.segment(photo, model).labels)
-    # The legend tells the share of each class.
-    for name, part in segdemo.segment(photo, model).coverage.items():
+    give(page, path)
+    wait_for_answer(page)
+    expected = segdemo.segment(path, model)
+    assert (expected.labels > 0).mean() > 0.02
+    for name, part in expected.coverage.items():
         if part > 0.001:
-            expect(page.locator("#legend")).to_contain_text(f"{name}{100 * part:.1f} %")
-    expect(page.locator("#legend")).to_contain_text("on the CPU" if not gpu() else "on the GPU")
-
-
-def gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
+            expect_share(page, name, part)
+    assert np.array_equal(mask(page), expected.labels)
+    changed = differs(photo_of(path), seen(page))
+    assert changed[expected.labels > 0].mean() > 0.8
+    assert changed[expected.labels == 0].mean() < 0.03
+    expect(page.locator("#viewer .facts")).to_contain_text(re.compile(r"on the (CPU|GPU)"))
 
 
 def test_another_model_answers_for_the_same_photo(page: Page) -> None:
     give(page, CHAIR)
-    first, _ = answer(page)
+    wait_for_answer(page)
+    expect(page.locator("#viewer .threshold")).to_be_visible()
+    before = drawn(page)
     choose(page, "fcn")
-    second, _ = answer(page, unlike=first)
-    assert np.array_equal(np.asarray(download_mask(page)), segdemo.segment(CHAIR, "fcn").labels)
-    expect(page.locator("#threshold")).to_be_hidden()  # it has none
-    choose(page, "chair-unet")
-    answer(page, unlike=second)
-    expect(page.locator("#threshold")).to_be_visible()
+    wait_for_answer(page, before)
+    assert np.array_equal(mask(page), segdemo.segment(CHAIR, "fcn").labels)
+    expect(page.locator("#viewer .threshold")).to_be_hidden()  # it has none
 
 
-def test_opacity_and_threshold_change_what_is_seen(page: Page) -> None:
+def test_sliders_colours_and_views_need_no_server(page: Page) -> None:
     give(page, CHAIR)
-    address, strong = answer(page)
-    page.locator("#opacity input[type=range]").press("Home")
-    address, bare = answer(page, unlike=address)
-    assert not differs(bare, Image.open(CHAIR).convert("RGB")).any()
-    assert differs(strong, bare).any()
-    before = np.asarray(download_mask(page)).sum()
-    page.locator("#threshold input[type=range]").press("End")
-    answer(page, unlike=address)
-    assert np.asarray(download_mask(page)).sum() < before
+    wait_for_answer(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    photo, result = photo_of(CHAIR), segdemo.segment(CHAIR)
+
+    slide(page, "opacity", 0)
+    assert not differs(photo, seen(page)).any()
+    slide(page, "opacity", 1)
+    page.locator("#viewer input[type=color]").fill("#00ff00")
+    inner = result.confidence > 0.9
+    assert (seen(page)[(result.labels == 1) & inner][:, :3] == (0, 255, 0)).mean() > 0.9
+
+    slide(page, "threshold", 0.8)
+    higher = segdemo.segment(CHAIR, threshold=0.8)
+    expect_share(page, "chair", higher.coverage["chair"])
+    green = (seen(page)[..., :3] == (0, 255, 0)).all(axis=-1)
+    assert (green <= (higher.labels == 1)).all()
+
+    show(page, "split")
+    split = seen(page)
+    assert not differs(photo, split)[:, :319].any() and differs(photo, split)[:, 321:].any()
+    show(page, "cutout")
+    assert np.array_equal(seen(page)[..., 3] == 255, higher.labels == 1)
+    show(page, "sure")
+    bright = seen(page)[..., 1].astype(int)
+    assert bright[higher.labels == 1].min() > bright[result.confidence > 0.99].min()
+    show(page, "overlay")
+    legend(page).get_by_role("checkbox").uncheck()
+    assert not differs(photo, seen(page)).any()
+    # The threshold that rests is told to the server, for downloads and scores; nothing else is.
+    assert not [url for url in asked if "/queue/" in url or "file=" in url], asked
+
+
+def test_everything_shown_can_be_done_by_keyboard(page: Page) -> None:
+    give(page, CHAIR)
+    wait_for_answer(page)
+    photo = photo_of(CHAIR)
+    assert differs(photo, seen(page)).any()
+    page.locator("#viewer canvas").focus()
+    page.keyboard.down(" ")
+    assert not differs(photo, seen(page)).any()
+    page.keyboard.up(" ")
+    assert differs(photo, seen(page)).any()
+    page.locator("#viewer .views input[value=overlay]").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator("#viewer .divider")).to_be_focused()
+    page.keyboard.press("End")
+    assert not differs(photo, seen(page))[:, :-2].any()
+
+
+def test_downloads_are_as_it_was_set_and_of_the_photos_own_size(page: Page, tmp_path: Path) -> None:
+    big = tmp_path / "my chair é.jpg"
+    Image.open(CHAIR).convert("RGB").resize((2000, 1500)).save(big, quality=95)
+    give(page, big)
+    wait_for_answer(page)
+    slide(page, "threshold", 0.7)
+    slide(page, "opacity", 1)
+    page.locator("#viewer input[type=color]").fill("#0000ff")
+    labels = segdemo.segment(big, threshold=0.7).labels
+    assert np.array_equal(mask(page), labels)
+    files = unzipped(take(page, "zip"))
+    assert {name.partition(".")[2] for name in files} == {
+        "mask.png", "colours.png", "cutout.png", "overlay.jpg", "coco.json",
+        "coco-polygons.json", "json",
+    }  # fmt: skip
+    overlay = np.asarray(Image.open(take(page, "overlay.jpg"))).astype(int)
+    assert overlay.shape == (1500, 2000, 3)
+    inner = segdemo.segment(big).confidence > 0.9
+    assert np.abs(overlay - (0, 0, 255)).max(-1)[(labels == 1) & inner].mean() < 40
+    cut = np.asarray(Image.open(take(page, "cutout.png")))
+    assert np.array_equal(cut[..., 3] > 0, labels == 1)
+    coloured = Image.open(take(page, "colours.png"))
+    assert np.array_equal(np.asarray(coloured), labels)
+    assert (np.asarray(coloured.convert("RGB"))[labels == 1] == (0, 0, 255)).all()
+    coco = json.loads(take(page, "coco.json").read_text("utf-8"))
+    assert sum(found["area"] for found in coco["annotations"]) == (labels == 1).sum()
 
 
 def test_a_picture_from_the_webcam(page: Page) -> None:
     page.locator("#photo").get_by_label("Capture from camera").click()
     page.locator("#photo").get_by_text("Click to Access Webcam").click()
+    # Facing the visitor, it is shown as a mirror; the picture is not one.
+    expect(page.locator("#photo video")).to_have_class(re.compile("facing"))
     page.locator("#photo").get_by_label("capture photo").click()
-    _, overlay = answer(page)
-    mask = np.asarray(download_mask(page))
-    assert mask.shape == overlay.size[::-1]
-    assert (mask == 1).mean() > 0.02
+    wait_for_answer(page)
+    assert (mask(page) == 1).mean() > 0.02
+    slide(page, "opacity", 0)
+    assert differs(photo_of(CHAIR), seen(page), 60).mean() < 0.02
+
+
+def test_the_live_camera_is_segmented_until_it_is_stopped(page: Page) -> None:
+    open_tab(page, "Live camera")
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.locator("#camera").get_by_label("capture photo").click()
+    wait_for_answer(page, viewer="#live-viewer")
+    wait_for_answer(page, drawn(page, "#live-viewer") + 2, "#live-viewer")
+    expect(page.locator("#live-viewer .facts")).to_contain_text("frames a second")
+    expect(page.locator("#live-viewer .classes")).to_contain_text("chair")
+    page.locator("#camera").get_by_label("capture photo").click()
+    page.wait_for_timeout(3000)  # what was under way has come
+    stopped = drawn(page, "#live-viewer")
+    page.wait_for_timeout(2000)
+    assert drawn(page, "#live-viewer") == stopped
 
 
 @pytest.mark.parametrize("name", ["car-street", "living-room"])
 def test_an_example_is_one_click(page: Page, name: str) -> None:
     model = "fcn" if name == "living-room" else "car-unet-vgg16"
-    page.locator(".gallery-item").nth(sorted(PICTURES).index(name)).click()
-    expect(page.get_by_role("radio", name=MODELS[model].title)).to_be_checked()
+    page.locator("#shelf button").nth(sorted(PICTURES).index(name)).click()
+    expect(page.locator("#model").get_by_role("radio", name=MODELS[model].title)).to_be_checked()
     # The legend ends with the answer of that model, not of the one that was chosen before.
     expected = segdemo.segment(PICTURES[name], model)
-    name, part = max(expected.coverage.items(), key=lambda item: item[1])
-    expect(page.locator("#legend")).to_contain_text(f"{name}{100 * part:.1f} %", timeout=20_000)
-    assert np.array_equal(np.asarray(download_mask(page)), expected.labels)
+    expect_share(page, *max(expected.coverage.items(), key=lambda item: item[1]))
+    assert np.array_equal(mask(page), expected.labels)
+
+
+def test_every_model_beside_the_others(page: Page) -> None:
+    give(page, CHAIR)
+    open_tab(page, "Compare")
+    figures = page.locator("#compared figure")
+    expect(figures).to_have_count(len(MODELS))
+    for figure, spec in zip(figures.all(), MODELS.values(), strict=True):
+        expect(figure).to_contain_text(spec.title)
+        expect(figure).to_contain_text(re.compile(r"took \d+\.\d\d s"))
+        expect(figure.locator("img")).to_have_js_property("naturalWidth", 640)
+    part = segdemo.segment(CHAIR).coverage["chair"]
+    expect(figures.first).to_contain_text(f"{100 * part:.1f} %")
+    # Another photo, while the tab is open.
+    clear(page, "#photo")
+    expect(figures).to_have_count(0)
+    give(page, CAR)
+    expect(figures.nth(1)).to_contain_text("car")
+
+
+def test_an_answer_is_scored_against_its_true_mask(page: Page, tmp_path: Path) -> None:
+    page.locator("#shelf button").nth(sorted(PICTURES).index("car-side")).click()
+    open_tab(page, "Score")
+    spec = MODELS["car-unet-vgg16"]
+    folder = open_folder(CAR.parents[2], "test", spec)
+    truth = folder.labels(folder.images.index(CAR))
+    scored = score_photo(segdemo.segment(CAR, spec.name).labels, truth, spec.classes)
+    expected = f"IoU {100 * scored['classes']['car']['iou']:.1f} %"
+    expect(page.locator("#scored figure").first).to_contain_text(expected)
+    expect(page.locator("#scored figure")).to_have_count(3)
+    expect(page.locator("#scored figure").last).to_contain_text("false alarm")
+    # A mask of the visitor's own, black and white; then one that does not belong here.
+    give(page, CAR)
+    expect(page.locator("#scored figure")).to_have_count(0)  # the example's mask went with it
+    Image.fromarray(np.uint8(truth == 1) * 255).save(tmp_path / "own.png")
+    page.set_input_files("#truth input[type=file]", tmp_path / "own.png")
+    expect(page.locator("#scored figure").first).to_contain_text(expected)
+    clear(page, "#truth")
+    Image.new("L", (10, 10)).save(tmp_path / "small.png")
+    page.set_input_files("#truth input[type=file]", tmp_path / "small.png")
+    expect(page.locator("#scored .message")).to_contain_text("10 x 10 pixels")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_look_inside_the_network(page: Page, model: str) -> None:
+    choose(page, model)
+    give(page, CHAIR)
+    wait_for_answer(page)
+    open_tab(page, "Look inside")
+    titles = page.locator("#inside h3")
+    expect(titles.first).to_have_text("What the network sees")
+    told = titles.all_inner_texts()
+    if model == "fcn":
+        assert "The coarse answer" in told and "What a finer stage corrects" in told
+    else:
+        assert "The deepest stage" in told and "What a skip connection brings back" in told
+    last = page.locator("#inside section").last
+    expect(last).to_contain_text(re.compile(r"\d+\.\d % of the labels change"))
+    for picture in page.locator("#inside img").all():
+        picture.scroll_into_view_if_needed()
+        expect(picture).not_to_have_js_property("naturalWidth", 0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_says_where_it_comes_from(page: Page, model: str) -> None:
+    open_tab(page, "Models")
+    choose(page, model, "#card-model")
+    facts = read_facts(MODELS[model])
+    expect(page.locator("#facts")).to_contain_text(facts["sha256"])
+    expect(page.locator("#facts")).to_contain_text(", ".join(facts["data"]))
+    if len(facts["curve"]) > 1:
+        expect(page.locator("#facts .curve svg")).to_be_visible()
+    expect(page.locator("#card")).to_contain_text("Where it fails")
+
+
+def test_several_photos_one_of_them_bad(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("hello")
+    open_tab(page, "Many photos")
+    page.set_input_files("#photos input[type=file]", [CHAIR, tmp_path / "bad.jpg", CAR])
+    page.locator("#many-run").click()
+    expect(page.locator("#many figure")).to_have_count(2)
+    expect(page.locator("#many .rows").first).to_contain_text("This is a text file")
+    with page.expect_download() as download:
+        page.locator("#bundle").click()
+    files = unzipped(Path(download.value.path()))
+    assert {name.partition(".")[0] for name in files} == {CHAIR.stem, CAR.stem}
 
 
 def test_a_bad_file_is_one_sentence_and_the_page_goes_on(page: Page, tmp_path: Path) -> None:
     give(page, CHAIR)
-    address, _ = answer(page)
+    wait_for_answer(page)
     bad = tmp_path / "<b>bad.png"
     bad.write_text("This is no picture.")
-    page.get_by_label("Remove Image").or_(page.get_by_label("Clear")).first.click()
+    clear(page, "#photo")
     give(page, bad)
-    expect(page.locator("#legend")).to_contain_text("This is a text file, not a picture")
+    expect(page.locator("#viewer .message")).to_contain_text("This is a text file, not a picture")
     expect(page.locator("body")).not_to_contain_text("Traceback")
     # Nothing of the photo before is left to be mistaken for an answer.
-    expect(page.locator("#shown img")).to_have_count(0)
-    expect(page.locator("#mask")).to_be_disabled()
+    expect(page.locator("#viewer canvas")).to_be_hidden()
+    expect(page.locator("#viewer .takes")).to_be_hidden()
     give(page, CAR)
-    answer(page, unlike=address)
-    assert np.asarray(download_mask(page)).shape == (480, 640)
+    wait_for_answer(page, drawn(page))
+    assert mask(page).shape == (480, 640)
 
 
 def test_a_photo_without_a_car_is_answered_in_words(page: Page, tmp_path: Path) -> None:
     Image.new("RGB", (200, 150), (120, 120, 120)).save(tmp_path / "grey.png")
     choose(page, "car-unet-vgg16")
     give(page, tmp_path / "grey.png")
-    answer(page)
-    expect(page.locator("#legend")).to_contain_text("No car found")
+    expect(page.locator("#viewer .found")).to_contain_text("No car found here")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_a_phone(url: str, browser: Browser, scheme: str) -> None:
-    context = browser.new_context(viewport=PHONE, is_mobile=True, color_scheme=scheme)
+def test_every_language_says_everything() -> None:
+    for language, texts in TEXTS.items():
+        # What reads the same everywhere may be left to English.
+        assert not set(texts) - set(TEXTS["en"]), language
+        for key, english in TEXTS["en"].items():
+            own = texts.get(key, english)
+            assert set(re.findall(r"{\w+}", own)) == set(re.findall(r"{\w+}", english)), key
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"hello", "text"), (b"", "empty"), (b"%PDF-1.7", "PDF"), (b"\xff" * 99, "damaged")],
+)
+def test_what_is_wrong_with_a_file_is_said_in_every_language(content: bytes, kind: str) -> None:
+    with pytest.raises(segdemo.BadImage, match=kind) as raised:
+        segdemo.segment(content)
+    assert all(str(raised.value) in texts for texts in TEXTS.values())
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("vi-VN", "vi"), ("zh-CN", "zh"), ("zh-TW", "zh"), ("fr-FR", "en")]
+)
+def test_the_page_speaks_the_visitors_language(
+    url: str, browser: Browser, locale: str, language: str
+) -> None:
+    context = browser.new_context(locale=locale)
     page = context.new_page()
-    page.set_default_timeout(60_000)
     open_page(page, url)
+    texts = TEXTS[language]
+    expect(page.locator("h1")).to_have_text(texts["title"])
+    for tab in ("tab_photo", "tab_live", "tab_score", "tab_inside"):
+        expect(page.get_by_role("tab", name=texts[tab], exact=True)).to_have_count(1)
     give(page, CHAIR)
-    answer(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    brightness = np.mean([float(c) for c in background.strip("rgba()").split(",")[:3]])
-    assert (brightness < 90) == (scheme == "dark")
+    wait_for_answer(page)
+    expect(legend(page)).to_contain_text(texts["chair"])
+    expect(page.locator("#photo")).to_contain_text(texts["photo"])
     context.close()
 
 
-def test_health(url: str) -> None:
-    with urllib.request.urlopen(f"{url}healthz") as reply:
-        assert reply.status == 200
-        assert json.load(reply)["status"] == "ok"
-
-
-@pytest.fixture(scope="session")
-def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(url, download_files=str(tmp_path_factory.mktemp("files")), verbose=False)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_the_api_gives_overlay_mask_and_report(client: Client, model: str) -> None:
-    overlay, mask, report = client.predict(
-        photo=handle_file(CHAIR), model=model, threshold=0.6, opacity=0.4, api_name="/segment"
-    )
-    expected = segdemo.segment(CHAIR, model, 0.6)
-    assert np.array_equal(np.asarray(Image.open(mask)), expected.labels)
-    assert Image.open(overlay).size == (640, 480)
-    assert report["model"] == model and report["size"] == [640, 480]
-    assert report["device"] in ("cpu", "cuda")
-    for name, percent in report["coverage"].items():
-        assert percent == pytest.approx(100 * expected.coverage[name], abs=0.01)
-    assert all(spent >= 0 for spent in report["milliseconds"].values())
-
-
-def test_the_api_needs_only_a_photo(client: Client) -> None:
-    _, mask, report = client.predict(photo=handle_file(CHAIR), api_name="/segment")
-    assert report["model"] == next(iter(MODELS))
-    assert np.array_equal(np.asarray(Image.open(mask)), segdemo.segment(CHAIR).labels)
-
-
-def test_only_the_promised_endpoint_is_public(client: Client) -> None:
-    named = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(named) == ["/segment"]
-    names = [p["parameter_name"] for p in named["/segment"]["parameters"]]
-    assert names == ["photo", "model", "threshold", "opacity"]
-
-
-def test_the_api_says_in_a_sentence_what_is_wrong(client: Client, tmp_path: Path) -> None:
-    with pytest.raises(AppError, match="no photo"):
-        client.predict(photo=None, model="fcn", api_name="/segment")
-    (tmp_path / "text.jpg").write_text("hello")
-    with pytest.raises(AppError, match="text file"):
-        client.predict(photo=handle_file(tmp_path / "text.jpg"), api_name="/segment")
-    Image.fromarray(scene(1)).save(tmp_path / "good.png")
-    with pytest.raises(AppError):
-        client.predict(
-            photo=handle_file(tmp_path / "good.png"), model="nothing", api_name="/segment"
-        )
-    client.predict(photo=handle_file(tmp_path / "good.png"), model="fcn", api_name="/segment")
-
-
-def test_each_visitor_gets_an_answer_of_their_own(url: str) -> None:
-    """Four at once with the same photo: the right answer, each in a file of its own."""
-    client = Client(url, download_files=False, verbose=False)
-    jobs = [
-        client.submit(photo=handle_file(CHAIR), model="fcn", api_name="/segment") for _ in range(4)
-    ]
-    masks = [job.result()[1] for job in jobs]
-    assert len({mask["path"] for mask in masks}) == 4
-    expected = segdemo.segment(CHAIR, "fcn").labels
-    for mask in masks:
-        with urllib.request.urlopen(mask["url"]) as reply:
-            assert np.array_equal(np.asarray(Image.open(BytesIO(reply.read()))), expected)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_the_page_fits_and_everybody_can_use_it(
+    url: str, browser: Browser, scheme: str, size: str
+) -> None:
+    phone = size == "phone"
+    viewport = PHONE if phone else {"width": 1280, "height": 900}
+    context = browser.new_context(viewport=viewport, is_mobile=phone, color_scheme=scheme)
+    page = context.new_page()
+    open_page(page, url)
+    page.locator("#shelf button").nth(sorted(PICTURES).index("chair-dining")).click()
+    wait_for_answer(page)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = np.mean([float(c) for c in background.strip("rgba()").split(",")[:3]])
+    assert (brightness < 90) == (scheme == "dark")
+    tabs = ["See", "Compare", "Score", "Look inside", "Models", "In your code"]
+    for tab in tabs[:3] if phone else tabs:  # a phone has the others behind a button
+        open_tab(page, tab)
+        page.wait_for_timeout(500)
+        page.wait_for_function("!document.querySelector('.pending')")  # pale while it is worked on
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], tab
+        violations = Axe().run(page).response["violations"]
+        serious = [v for v in violations if v["impact"] in ("serious", "critical")]
+        assert not serious, [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in serious]
+    context.close()
 
 
 def test_photos_and_answers_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,153 @@
+"""Endpoints for other programs. Their parts are not on the page."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..engine import THRESHOLD
+from ..errors import sentence
+from ..exports import bundle
+from ..images import FORMATS_TEXT, BadImage
+from ..overlay import webp
+from ..predict import OPACITY, predict, predict_each
+from ..registry import MODELS
+from ..score import read_truth, score_photo
+from ..views import hits_on
+from .figures import MANY
+from .photo import Photo
+from .replies import fresh_folder, told
+
+
+def add_endpoints() -> None:
+    with gr.Row(visible=False):
+        photo, truth = Photo(label="photo"), Photo(label="truth")
+        photos = gr.File(label="photos", file_count="multiple")
+        model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
+        threshold = gr.Slider(0, 1, THRESHOLD, label="threshold")
+        opacity = gr.Slider(0, 1, OPACITY, label="opacity")
+        picture = gr.Image(label="picture", type="filepath")
+        mask, files = gr.File(label="mask"), gr.File(label="files", file_count="multiple")
+        zipped, report = gr.File(label="zip"), gr.JSON(label="report")
+        for work, inputs, outputs in (
+            (segment, [photo, model, threshold, opacity], [picture, mask, report]),
+            (compare, [photo, threshold, opacity], [files, report]),
+            (score, [photo, truth, model, threshold], [picture, report]),
+            (batch, [photos, model, threshold], [zipped, report]),
+        ):
+            name = work.__name__
+            gr.Button(name).click(work, inputs, outputs, api_name=name, concurrency_id="network")
+
+
+def segment(
+    photo: str | None, model: str, threshold: float, opacity: float
+) -> tuple[str, str, dict[str, Any]]:
+    """Find what a model looks for in a photo, pixel by pixel.
+
+    Args:
+        photo: The picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        model: The name of the model, such as chair-unet.
+        threshold: For the models of one class, the probability from which on a pixel counts, 0..1.
+        opacity: How much of the photo the paint hides in the overlay, 0..1.
+
+    Returns:
+        The overlay as WebP, the mask as PNG of the photo's size with label values, and a report:
+        model, device, size [width, height], coverage (percent by class), milliseconds (by stage).
+    """
+    try:
+        prediction, folder = predict(given(photo), model, threshold), fresh_folder()
+        mask = prediction.save_mask(folder, "result")
+        overlay = prediction.save_overlay(folder, "result", opacity)
+        return str(overlay), str(mask), prediction.report()
+    except Exception as error:
+        raise told(error) from error
+
+
+def compare(
+    photo: str | None, threshold: float, opacity: float
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Show one photo to every model.
+
+    Args:
+        photo: The picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        threshold: For the models of one class, the probability from which on a pixel counts, 0..1.
+        opacity: How much of the photo the paint hides in the overlays, 0..1.
+
+    Returns:
+        The overlay of each model as WebP, and for each a report as /segment gives it.
+    """
+    try:
+        predictions, folder = predict_each(given(photo), MODELS, threshold), fresh_folder()
+        overlays = [p.save_overlay(folder, p.spec.name, opacity) for p in predictions]
+        return [str(path) for path in overlays], [p.report() for p in predictions]
+    except Exception as error:
+        raise told(error) from error
+
+
+def score(
+    photo: str | None, truth: str | None, model: str, threshold: float
+) -> tuple[str, dict[str, Any]]:
+    """Score a model's answer for a photo against the true mask.
+
+    Args:
+        photo: The picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        truth: Its true mask, a PNG of the same size with one value a pixel: the model's label
+            values or PASCAL VOC's, or black and white for a model of one class. 255 beside other
+            values is not counted.
+        model: The name of the model, such as chair-unet.
+        threshold: For the models of one class, the probability from which on a pixel counts, 0..1.
+
+    Returns:
+        Hits, misses and false alarms over the photo as WebP, and the figures, each 0..1: iou,
+        pixel_accuracy, counted (share of the pixels), and classes with iou and dice of each.
+    """
+    try:
+        if truth is None:
+            raise BadImage("There is no true mask: send a PNG of the photo's size.")
+        prediction = predict(given(photo), model, threshold)
+        true = read_truth(truth, prediction.spec, prediction.result.size)
+        scores = score_photo(prediction.result.labels, true, prediction.spec.classes)
+        path = fresh_folder() / "hits.webp"
+        path.write_bytes(webp(hits_on(prediction, true)))
+        return str(path), scores
+    except Exception as error:
+        raise told(error) from error
+
+
+def batch(
+    photos: list[str] | None, model: str, threshold: float
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """Segment several photos with one model.
+
+    Args:
+        photos: The pictures, at most 20: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+        model: The name of the model, such as chair-unet.
+        threshold: For the models of one class, the probability from which on a pixel counts, 0..1.
+
+    Returns:
+        A zip with mask, coloured mask, cut-out, overlay, COCO JSON and report of each photo, and
+        for each a report as /segment gives it, with its name; a photo that cannot be used has an
+        error there, and the others go on.
+    """
+    try:
+        if not photos or len(photos) > MANY:
+            raise BadImage(f"Send 1 to {MANY} photos: {FORMATS_TEXT} pictures.")
+        found, reports = [], []
+        for path in photos:
+            name = Path(path).name
+            try:
+                prediction = predict(path, model, threshold)
+            except BadImage as error:
+                reports.append({"name": name, "error": sentence(error)})
+                continue
+            reports.append({"name": name} | prediction.report())
+            found.append((prediction.at(threshold), path, name))
+        return str(bundle(found, fresh_folder())) if found else None, reports
+    except Exception as error:
+        raise told(error) from error
+
+
+def given(photo: str | None) -> str:
+    if photo is None:
+        raise BadImage(f"There is no photo: send a {FORMATS_TEXT} picture.")
+    return photo

@@ -1,0 +1,34 @@
+// Sections of pictures with a caption each: comparing, scoring, looking inside. The value is
+// { error } or { sections: [{ title, text, rows, figures: [{ picture, title, rows, text }], sheets }] };
+// sheets: wide pictures with much in them.
+
+function rowOf({ colour, name, value }) {
+  const swatch = make("i");
+  swatch.style.background = colour ? `rgb(${colour})` : "none";
+  return make("li", "", swatch, make("span", "", say(name)), make("b", "", say(value)));
+}
+
+function figureOf({ picture, title, rows, text }) {
+  const image = Object.assign(make("img"), { src: picture.url, alt: say(title), loading: "lazy" });
+  const caption = make("figcaption", "", make("strong", "", say(title)));
+  if (rows?.length) caption.append(make("ul", "rows", ...rows.map(rowOf)));
+  if (text) caption.append(make("p", "", say(text)));
+  return make("figure", "", image, caption);
+}
+
+function sectionOf({ title, text, rows, figures, sheets }) {
+  const section = make("section", "", make("h3", "", say(title)));
+  if (text) section.append(make("p", "", say(text)));
+  if (rows?.length) section.append(make("ul", "rows", ...rows.map(rowOf)));
+  section.append(make("div", sheets ? "grid sheets" : "grid", ...figures.map(figureOf)));
+  return section;
+}
+
+function update() {
+  const { error, sections } = props.value ?? {};
+  $(".message").textContent = error ? excuse(error) : sections ? "" : t(props.waiting);
+  $(".sections").replaceChildren(...(sections ?? []).map(sectionOf));
+}
+
+watch("value", update);
+update();

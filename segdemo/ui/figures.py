@@ -1,0 +1,189 @@
+"""Pictures with captions, for figures.js: comparing, scoring, looking inside, many photos."""
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import IGNORE
+from ..engine import THRESHOLD
+from ..errors import sentence
+from ..exports import bundle
+from ..images import load_image
+from ..inside import Skip, Stage
+from ..inside import look_inside as inside_of
+from ..overlay import colour, paint, resize, resize_labels, shown_size, webp
+from ..predict import OPACITY, Prediction, predict
+from ..registry import MODELS, find_model
+from ..score import read_truth, score_photo
+from ..views import VERDICTS, hits_on
+from .answers import Kept, kept_of
+from .components import file
+from .replies import fresh_folder
+
+MANY = 20  # photos at once
+PROGRESS = gr.Progress()
+
+
+def if_open(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """`work`, if the tab of that name is open; else nothing, as what it shows is out of date."""
+
+    def run(open_tab: str, *inputs: Any) -> Any:
+        return work(*inputs) if open_tab == name else None
+
+    return run
+
+
+def compare(photo: str | None, kept: Kept | None) -> Any:
+    """The same photo through every model, side by side."""
+    if photo is None:
+        return None
+    try:
+        figures = [beside(prediction) for prediction in kept_of(photo, kept).of(*MODELS)]
+        return {"sections": [{"title": "compare_title", "figures": figures}]}
+    except Exception as error:
+        return {"error": sentence(error)}
+
+
+def beside(prediction: Prediction) -> dict[str, Any]:
+    """A figure of one answer."""
+    report, spec = prediction.report(), prediction.spec
+    rows = [
+        {
+            "colour": colour(spec.classes.index(name)),
+            "name": name,
+            "value": ["percent", {"part": f"{part:.1f}"}],
+        }
+        for name, part in report["coverage"].items()
+        if part >= 0.05
+    ]
+    seconds = f"{report['milliseconds']['network'] / 1000:.2f}"
+    return {
+        "picture": picture_file(prediction.overlay(OPACITY), spec.name),
+        "title": spec.title,
+        "rows": rows or [{"name": "found_nothing", "value": ""}],
+        "text": ["network_time", {"seconds": seconds, "device": report["device"].upper()}],
+    }
+
+
+def score(
+    photo: str | None,
+    model: str,
+    truth: str | None,
+    names: list[str] | None,
+    threshold: float,
+    kept: Kept | None,
+) -> Any:
+    """Predicted against actual: the answer beside the true mask that a visitor brought.
+
+    names: what the values of the mask stand for, where that is known.
+    """
+    if photo is None or truth is None:
+        return None
+    try:
+        prediction = kept_of(photo, kept).of(model)[0].at(threshold)
+        spec, result = prediction.spec, prediction.result
+        true = read_truth(truth, spec, result.size, names)
+        scored = score_photo(result.labels, true, spec.classes)
+        seen = resize_labels(np.where(true == IGNORE, 0, true), prediction.screen.size)
+        pictures = {
+            "answer": prediction.overlay(OPACITY),
+            "truth_title": paint(prediction.shown, seen, OPACITY),
+            "verdicts": hits_on(prediction, true),
+        }
+    except Exception as error:
+        return {"error": sentence(error)}
+    figures: list[dict[str, Any]] = [
+        {"picture": picture_file(picture, name), "title": name}
+        for name, picture in pictures.items()
+    ]
+    figures[0]["rows"] = [
+        {"colour": colour(spec.classes.index(name)), "name": name, "value": percents(marks)}
+        for name, marks in scored["classes"].items()
+        if name != spec.classes[0]
+    ]
+    figures[2]["rows"] = [
+        {"colour": tint, "name": verdict, "value": ""}
+        for verdict, tint in VERDICTS.items()
+        if not (spec.binary and verdict == "wrong class")
+    ]
+    section = {"title": "score_title", "text": "score_text", "figures": figures}
+    return {"sections": [section]}
+
+
+def percents(marks: dict[str, Any]) -> list[Any]:
+    shown = {key: "–" if part is None else f"{100 * part:.1f}" for key, part in marks.items()}
+    return ["iou_dice", shown]
+
+
+def look_inside(photo: str | None, model: str) -> Any:
+    """What the network makes of the photo, stage by stage, and what each skip is good for."""
+    if photo is None:
+        return None
+    try:
+        inside = inside_of(find_model(model), load_image(photo))
+        sections = [
+            explained(kind, [stage_figure(stage) for stage in stages])
+            for kind, stages in groupby(inside.stages, lambda stage: stage.kind)
+        ]
+        sections += [
+            explained(kind, [skip_figure(skip) for skip in skips])
+            for kind, skips in groupby(inside.skips, lambda skip: skip.kind)
+        ]
+        return {"sections": sections}
+    except Exception as error:
+        return {"error": sentence(error)}
+
+
+def explained(kind: str, figures: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"title": f"kind_{kind}", "text": f"why_{kind}", "figures": figures, "sheets": True}
+
+
+def stage_figure(stage: Stage) -> dict[str, Any]:
+    size = {"channels": stage.channels, "width": stage.width, "height": stage.height}
+    return {"picture": picture_file(stage.picture, stage.key), "title": ["stage", size]}
+
+
+def skip_figure(skip: Skip) -> dict[str, Any]:
+    return {
+        "picture": picture_file(skip.picture, f"without-{skip.key}"),
+        "title": ["joins", {"key": skip.key}],
+        "text": ["changed", {"part": f"{100 * skip.changed:.1f}"}],
+    }
+
+
+def many(
+    photos: list[str] | None, model: str, progress: gr.Progress = PROGRESS
+) -> tuple[Any, dict[str, Any]]:
+    """Several photos through one model: their pictures, and one zip of all there is to take away.
+
+    A photo that cannot be used says so in its place; the others go on.
+    """
+    if not photos:
+        return None, gr.update(visible=False)
+    figures, found, refused = [], [], []
+    for path in progress.tqdm(photos[:MANY]):
+        name = Path(path).name
+        try:
+            prediction = predict(path, model)
+        except Exception as error:
+            refused.append({"name": name, "value": sentence(error)})
+            continue
+        figures.append(beside(prediction) | {"title": name})
+        found.append((prediction.at(THRESHOLD), path, name))
+    section = {"title": "many_title", "figures": figures, "rows": refused}
+    if len(photos) > MANY:
+        section["text"] = ["many_most", {"most": MANY}]
+    zipped = bundle(found, fresh_folder()) if found else None
+    return {"sections": [section]}, gr.update(value=zipped and str(zipped), visible=bool(found))
+
+
+def picture_file(picture: NDArray[np.uint8], name: str) -> dict[str, Any]:
+    """A picture small enough to lie beside others."""
+    path = fresh_folder() / f"{name}.webp"
+    path.write_bytes(webp(resize(picture, shown_size(picture.shape[0], picture.shape[1], 640))))
+    return file(path)

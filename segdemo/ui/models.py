@@ -1,0 +1,35 @@
+"""The models as the page presents them: where the weights come from, how they learnt, the card."""
+
+from typing import Any
+
+from ..registry import ModelSpec, find_model
+from ..weights import WeightsError, read_facts, weights_folder
+
+
+def present(model: str) -> tuple[dict[str, Any], str]:
+    """What model.js shows of a model's facts, and its card as Markdown."""
+    spec = find_model(model)
+    try:
+        facts = read_facts(spec)
+    except WeightsError as error:
+        return {"error": str(error)}, ""
+    rows = {
+        "fact_source": ["from_hub", facts["hub"]] if "hub" in facts else "from_here",
+        "fact_size": ["megabytes", {"size": f"{facts['bytes'] / 1e6:.1f}"}],
+        "fact_parameters": ["millions", {"count": f"{facts['parameters'] / 1e6:.1f}"}],
+        "fact_input": ["pixels", {"size": facts["input"]["size"]}],
+        "fact_data": ", ".join(facts["data"]),
+        "fact_trained": ["trained", {"minutes": facts["minutes"], "date": facts["date"]}],
+        "fact_licence": facts["licence"],
+        "fact_sha256": facts["sha256"],
+    }
+    return {"title": spec.title, "rows": list(rows.items()), "curve": facts["curve"]}, card(spec)
+
+
+def card(spec: ModelSpec) -> str:
+    """The model card without its front matter and its title."""
+    path = weights_folder() / f"{spec.name}.md"
+    if not path.is_file():  # weights that a visitor of this code has trained have none yet
+        return ""
+    text = path.read_text("utf-8").split("---\n", 2)[-1].strip()
+    return text.partition("\n")[2]

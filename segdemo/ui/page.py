@@ -1,0 +1,222 @@
+"""The page: layout first, wiring last."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from ..embed import iframe, web_component
+from ..engine import THRESHOLD
+from ..predict import OPACITY
+from ..registry import MODELS
+from . import answers, examples, figures, models
+from .api import add_endpoints
+from .components import HERE, TEXTS, drawn
+from .photo import Photo
+
+ENGLISH = TEXTS["en"]  # page.js puts the visitor's language in its place
+LIVE_SECONDS = 120
+QUEUE = 64  # who would be further back is told at once that the page is busy
+
+# Events of the page are no endpoints for programs. Those that may run a network wait in its queue.
+AT_ONCE: dict[str, Any] = {"api_visibility": "private", "queue": False}
+NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network"}
+
+SNIPPETS = {path.stem: path.read_text("utf-8") for path in (HERE / "snippets").glob("*.txt")} | {
+    "embed": iframe("{place}/"),
+    "element": web_component("{place}"),
+}
+
+
+def camera(width: int, height: int) -> gr.WebcamOptions:
+    """The one on a phone's back. Not mirrored, which would turn the pixels: page.js does it."""
+    size = {"width": {"ideal": width}, "height": {"ideal": height}}
+    return gr.WebcamOptions(
+        mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}, **size}}
+    )
+
+
+def build_page() -> gr.Blocks:
+    """The page, wired and ready to be launched."""
+    with gr.Blocks(
+        title="segdemo: what is where in your photo?",
+        analytics_enabled=False,
+        delete_cache=(1800, 3600),  # seconds: look every half hour, delete what is an hour old
+    ) as page:
+        add_endpoints()  # first, so that their names are free
+        drawn("words", '<h1 data-t="title"></h1><p data-t="intro"></p>', elem_id="intro")
+        with gr.Tabs():
+            with gr.Tab(ENGLISH["tab_photo"]):
+                model = add_photo_tab()
+            with gr.Tab(ENGLISH["tab_live"]):
+                add_live_tab()
+            with gr.Tab(ENGLISH["tab_many"]):
+                add_many_tab()
+            with gr.Tab(ENGLISH["tab_models"]) as models_tab:
+                add_models_tab(models_tab)
+            with gr.Tab(ENGLISH["tab_code"]):
+                add_code_tab(model)
+        drawn("words", '<p data-t="privacy"></p>', elem_id="privacy")
+    # Closed to calls that would pass by the queue.
+    page.queue(max_size=QUEUE, default_concurrency_limit=2, api_open=False)
+    return page
+
+
+def choice(elem_id: str) -> gr.HTML:
+    """Which model; the value is its name."""
+    known = [{"name": name, "title": spec.title} for name, spec in MODELS.items()]
+    return drawn("choice", value=next(iter(MODELS)), models=known, elem_id=elem_id)
+
+
+def viewer(elem_id: str, *, live: bool) -> gr.HTML:
+    """The photo with what was found; the value is what answers.answer returns."""
+    waiting = "waiting_live" if live else "waiting"
+    return drawn(
+        "viewer",
+        elem_id=elem_id,
+        live=live,
+        waiting=waiting,
+        opacity=OPACITY,
+        threshold=THRESHOLD,
+    )
+
+
+def add_photo_tab() -> gr.HTML:
+    """One photo, seen in every way. Returns the choice of the model."""
+    kept = gr.State(None, time_to_live=3600)
+    threshold = gr.State(THRESHOLD)
+    names = gr.State(None)  # what the values of the true mask stand for, where that is known
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=280, scale=2):
+            photo = Photo(
+                label=ENGLISH["photo"],
+                sources=["upload", "webcam", "clipboard"],
+                height=320,
+                webcam_options=camera(1280, 960),
+                buttons=["fullscreen"],
+                elem_id="photo",
+            )
+            model = choice("model")
+            shelf = drawn("shelf", value=examples.shelf(), elem_id="shelf")
+        with gr.Column(min_width=280, scale=3), gr.Tabs():
+            with gr.Tab(ENGLISH["tab_see"]) as see_tab:
+                seen = viewer("viewer", live=False)
+                download = drawn("download", template="", visible="hidden")
+            with gr.Tab(ENGLISH["tab_compare"]) as compare_tab:
+                compared = drawn("figures", waiting="waiting_compare", elem_id="compared")
+            with gr.Tab(ENGLISH["tab_score"]) as score_tab:
+                truth = Photo(
+                    label=ENGLISH["truth"],
+                    sources=["upload", "clipboard"],
+                    height=160,
+                    elem_id="truth",
+                )
+                scored = drawn("figures", waiting="waiting_score", elem_id="scored")
+            with gr.Tab(ENGLISH["tab_inside"]) as inside_tab:
+                inside = drawn("figures", waiting="waiting_inside", elem_id="inside")
+
+    # One event for all causes, so that answers come in order and the last one counts.
+    looked = gr.on(
+        [photo.change, model.change],
+        answers.look,
+        [photo, model, kept],
+        [seen, kept],
+        trigger_mode="always_last",
+        scroll_to_output=True,  # on a phone the answer lies below the photo
+        **NETWORK,
+    )
+    # The other tabs are worked out when they are looked at, and again after a change.
+    open_tab = gr.State("see")
+    see_tab.select(lambda: "see", None, open_tab, **AT_ONCE)
+    others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
+        (compare_tab, "compare", figures.compare, [photo, kept], compared),
+        (score_tab, "score", figures.score, [photo, model, truth, names, threshold, kept], scored),
+        (inside_tab, "inside", figures.look_inside, [photo, model], inside),
+    ]
+    for tab, name, work, inputs, output in others:
+        tab.select(partial(str, name), None, open_tab, **AT_ONCE)
+        tab.select(work, inputs, output, **NETWORK)
+        looked.then(figures.if_open(name, work), [open_tab, *inputs], output, **NETWORK)
+    seen.take(answers.take, [photo, model, kept], download, **NETWORK)
+    seen.settle(answers.settled, None, threshold, **AT_ONCE)
+    # What comes from an example goes when the visitor brings something.
+    gr.on([photo.upload, photo.clear], lambda: None, None, truth, **AT_ONCE)
+    gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
+    shelf.pick(examples.pick, None, [photo, model, truth, names], **AT_ONCE)
+    truth.change(
+        figures.if_open("score", figures.score),
+        [open_tab, photo, model, truth, names, threshold, kept],
+        scored,
+        **NETWORK,
+    )
+    return model
+
+
+def add_live_tab() -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=280, scale=2):
+            frames = Photo(
+                label=ENGLISH["camera"],
+                sources=["webcam"],
+                streaming=True,
+                height=320,
+                webcam_options=camera(640, 480),
+                elem_id="camera",
+            )
+            model = choice("live-model")
+            drawn("words", '<p data-t="live_limit"></p>', elem_classes="note")
+        with gr.Column(min_width=280, scale=3):
+            seen = viewer("live-viewer", live=True)
+    frames.stream(
+        answers.frame,
+        [frames, model],
+        seen,
+        stream_every=0.05,
+        time_limit=LIVE_SECONDS,
+        concurrency_id="live",
+        concurrency_limit=2,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def add_many_tab() -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=280, scale=2):
+            photos = gr.File(
+                label=ENGLISH["photos"], file_count="multiple", height=220, elem_id="photos"
+            )
+            model = choice("many-model")
+            run = gr.Button(ENGLISH["many_run"], variant="primary", elem_id="many-run")
+        with gr.Column(min_width=280, scale=3):
+            done = drawn("figures", waiting="waiting_many", elem_id="many")
+            bundle = gr.DownloadButton(ENGLISH["many_zip"], visible=False, elem_id="bundle")
+    run.click(
+        figures.many,
+        [photos, model],
+        [done, bundle],
+        **NETWORK,
+    )
+
+
+def add_models_tab(tab: gr.Tab) -> None:
+    drawn("words", '<p data-t="models_intro"></p>')
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=280, scale=2):
+            model = choice("card-model")
+            facts = drawn("model", elem_id="facts")
+        with gr.Column(min_width=280, scale=3):
+            card = gr.Markdown(elem_id="card")
+    gr.on(
+        [tab.select, model.change],
+        models.present,
+        model,
+        [facts, card],
+        **AT_ONCE,
+    )
+
+
+def add_code_tab(model: gr.HTML) -> None:
+    snippets = drawn("snippets", value=next(iter(MODELS)), snippets=SNIPPETS, elem_id="snippets")
+    model.change(lambda name: name, model, snippets, **AT_ONCE)

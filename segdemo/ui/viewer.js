@@ -1,0 +1,229 @@
+// What a network found, painted in the browser: opacity, threshold, colours and views need neither
+// the server nor the network again. The value is what answers.answer() returns.
+const LEVELS = 200; // a pixel's probability is sent as a whole number of 1/200
+const canvas = $("canvas");
+const context = canvas.getContext("2d");
+const root = $(".viewer");
+const sliders = { opacity: $(".opacity input"), threshold: $(".threshold input"), divider: $(".divider") };
+const style = { hidden: new Set(), colours: new Map() }; // by class name: kept from photo to photo
+let shown = null; // { photo, first, sure, labels, edges, width, height } of the value on screen
+let peek = false; // the photo alone, as long as a pointer or the space bar is down
+let turn = 0; // counts the answers
+let frames = []; // when the last answers came, for frames per second
+
+sliders.opacity.value = props.opacity;
+sliders.threshold.value = props.threshold;
+const group = `views-${Math.random().toString(36).slice(2)}`;
+for (const radio of $$(".views input")) radio.name = group;
+
+const view = () => $(".views input:checked").value;
+const hex = (rgb) => `#${rgb.map((c) => c.toString(16).padStart(2, "0")).join("")}`;
+const rgb = (code) => [1, 3, 5].map((i) => parseInt(code.slice(i, i + 2), 16));
+const colourOf = (label) => style.colours.get(name(label)) ?? props.value.classes[label].colour;
+const name = (label) => props.value.classes[label].name;
+const visible = (label) => label > 0 && !style.hidden.has(name(label));
+
+// The pixels of a picture, RGBA.
+async function pixels(url) {
+  const reply = await fetch(url);
+  if (!reply.ok) throw new Error(reply.statusText);
+  const bitmap = await createImageBitmap(await reply.blob());
+  const { width, height } = bitmap;
+  const scratch = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  scratch.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return { width, height, data: scratch.getImageData(0, 0, width, height).data };
+}
+
+// The first channel of a grey picture.
+function grey({ data }) {
+  const values = new Uint8Array(data.length / 4);
+  for (let i = 0; i < values.length; i++) values[i] = data[4 * i];
+  return values;
+}
+
+// Labels of the shown pixels: for a model of one class they depend on the threshold.
+function relabel() {
+  const { first, width, height } = shown;
+  if (props.value.binary) {
+    const least = Math.round(sliders.threshold.value * LEVELS);
+    shown.labels = first.map((p) => (p >= least ? 1 : 0));
+  } else shown.labels = first;
+  shown.edges = outline(shown.labels, width, height, Math.max(1, Math.floor(Math.max(width, height) / 400)));
+}
+
+// 1 where another label is at most `reach` pixels away, to the side, above or below.
+function outline(labels, width, height, reach) {
+  const edges = new Uint8Array(labels.length);
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i++) {
+      if (x + 1 < width && labels[i] !== labels[i + 1])
+        for (let k = Math.max(0, x + 1 - reach); k <= Math.min(width - 1, x + reach); k++) edges[i - x + k] = 1;
+      if (y + 1 < height && labels[i] !== labels[i + width])
+        for (let k = Math.max(0, y + 1 - reach); k <= Math.min(height - 1, y + reach); k++) edges[k * width + x] = 1;
+    }
+  return edges;
+}
+
+// Dark for unsure, over blue and green to yellow for sure.
+const HEAT = [[24, 12, 54], [62, 68, 137], [38, 130, 142], [53, 183, 121], [253, 231, 37]];
+const heat = Uint8Array.from({ length: 3 * (LEVELS + 1) }, (_, i) => {
+  const at = (Math.floor(i / 3) / LEVELS) * (HEAT.length - 1);
+  const low = Math.min(Math.floor(at), HEAT.length - 2);
+  return HEAT[low][i % 3] + (HEAT[low + 1][i % 3] - HEAT[low][i % 3]) * (at - low);
+});
+
+// Draw before the next picture of the screen, once, however often a slider moved since the last.
+let planned = false;
+function draw() {
+  if (planned) return;
+  planned = true;
+  requestAnimationFrame(() => ((planned = false), drawNow()));
+}
+
+function drawNow() {
+  if (!shown) return;
+  const { photo, labels, edges, sure, width, height } = shown;
+  const which = peek ? "photo" : view();
+  const strength = which === "photo" ? 0 : Number(sliders.opacity.value);
+  const from = which === "split" ? Math.round((sliders.divider.value / 100) * width) : 0;
+  const colours = props.value.classes.map((_, here) => colourOf(here));
+  const seen = props.value.classes.map((_, here) => visible(here));
+  const picture = new ImageData(photo.slice(), width, height);
+  const out = picture.data;
+  for (let i = 0, p = 0; i < labels.length; i++, p += 4) {
+    const here = labels[i];
+    if (which === "sure") {
+      const level = 3 * sure[i];
+      for (let c = 0; c < 3; c++) out[p + c] = heat[level + c];
+    } else if (which === "cutout") {
+      if (!seen[here]) out[p + 3] = 0;
+    } else if (strength && seen[here] && i % width >= from) {
+      const paint = colours[here];
+      for (let c = 0; c < 3; c++) {
+        const mixed = out[p + c] + (paint[c] - out[p + c]) * strength;
+        out[p + c] = edges[i] ? 255 - (255 - mixed) / 3 : mixed;
+      }
+    }
+  }
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  context.putImageData(picture, 0, 0);
+  root.dataset.view = view();
+  root.style.setProperty("--divider", `${sliders.divider.value}%`);
+  root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+}
+
+// What was found: a line for each class, with its share of the picture.
+function list() {
+  const counts = new Array(props.value.classes.length).fill(0);
+  for (const here of shown.labels) counts[here]++;
+  const found = counts
+    .map((count, here) => ({ here, part: (100 * count) / shown.labels.length }))
+    .filter(({ here, part }) => here && part > 0)
+    .sort((one, other) => other.part - one.part);
+  $(".classes").replaceChildren(...found.map(({ here, part }) => row(here, part)));
+  const only = props.value.binary && t(name(1));
+  $(".found").textContent = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all");
+}
+
+function row(here, part) {
+  const show = Object.assign(make("input"), { type: "checkbox", checked: visible(here) });
+  show.setAttribute("aria-label", t("show_class", { thing: t(name(here)) }));
+  show.addEventListener("change", () => {
+    style.hidden[show.checked ? "delete" : "add"](name(here));
+    draw();
+  });
+  const colour = Object.assign(make("input"), { type: "color", value: hex(colourOf(here)) });
+  colour.setAttribute("aria-label", t("colour_of", { thing: t(name(here)) }));
+  colour.addEventListener("input", () => {
+    style.colours.set(name(here), rgb(colour.value));
+    draw();
+  });
+  return make("li", "", show, colour, make("span", "", t(name(here))), make("b", "", `${number(part, 1)} %`));
+}
+
+function tell() {
+  for (const key of ["opacity", "threshold"])
+    $(`.${key} output`).textContent = `${number(100 * sliders[key].value)} %`;
+}
+
+// A line on what it took; live, how many frames came in each of the last seconds.
+function facts({ size, milliseconds, device }) {
+  const all = Object.values(milliseconds).reduce((sum, part) => sum + part, 0);
+  frames = [...frames, performance.now()].slice(-20);
+  const rate = (1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]);
+  const values = {
+    width: size[0], height: size[1], device,
+    all: number(all / 1000, 2), network: number(milliseconds.network / 1000, 2),
+    rate: number(rate || 0, 1),
+  };
+  $(".facts").textContent = t(props.live ? "facts_live" : "facts", values);
+}
+
+function message(text, state) {
+  root.dataset.state = state;
+  $(".message").textContent = text;
+}
+
+async function update() {
+  const value = props.value;
+  const mine = ++turn;
+  if (!value?.photo) {
+    shown = null;
+    return message(value?.error ? excuse(value.error) : t(props.waiting), value?.error ? "error" : "empty");
+  }
+  try {
+    const urls = [value.photo, value.map, ...(value.sure ? [value.sure] : [])].map((file) => file.url ?? file);
+    const [photo, map, sure] = await Promise.all(urls.map(pixels));
+    if (mine !== turn) return; // a later answer has come
+    const first = grey(map);
+    shown = { photo: photo.data, first, sure: sure ? grey(sure) : first, width: photo.width, height: photo.height };
+  } catch {
+    return message(t("gone"), "error");
+  }
+  $(".threshold").hidden = !value.binary;
+  message("", "answer");
+  relabel();
+  list();
+  facts(value);
+  draw();
+}
+
+for (const radio of $$(".views input")) radio.addEventListener("change", draw);
+sliders.divider.addEventListener("input", draw);
+sliders.opacity.addEventListener("input", () => (tell(), draw()));
+sliders.threshold.addEventListener("input", () => {
+  tell();
+  if (shown) relabel(), list(), draw();
+});
+
+sliders.threshold.addEventListener("change", () => trigger("settle", { threshold: Number(sliders.threshold.value) }));
+
+const peeking = (on) => () => ((peek = on), draw());
+canvas.addEventListener("pointerdown", peeking(true));
+for (const end of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(end, peeking(false));
+canvas.addEventListener("keydown", (event) => {
+  if (event.key !== " ") return;
+  event.preventDefault();
+  if (!event.repeat) peeking(true)();
+});
+canvas.addEventListener("keyup", peeking(false));
+canvas.addEventListener("blur", peeking(false));
+
+// Downloads are made by the server, out of the photo at its full size.
+for (const button of $$(".takes button"))
+  button.addEventListener("click", () => {
+    const labels = props.value.classes.map((_, here) => here).slice(1);
+    trigger("take", {
+      what: button.value,
+      threshold: Number(sliders.threshold.value),
+      opacity: Number(sliders.opacity.value),
+      hidden: labels.filter((here) => !visible(here)),
+      colours: labels.map(colourOf),
+    });
+  });
+
+if (props.live) $(".takes").remove();
+watch("value", update);
+tell();
+update();
