@@ -126,3 +126,6 @@ def metrics_of(page: gr.Blocks, sweeper: Sweeper) -> Metrics | None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    # Not sys.exit: a thread that is inside torch just then would abort the interpreter.
+    os._exit(0)

@@ -164,7 +164,10 @@ class Gate:
             )
         if not path.startswith(UPLOAD):
             async with asyncio.timeout(JSON_SECONDS):
-                return self.checked(await read(receive, MAX_JSON), receive)
+                body = await read(receive, MAX_JSON)
+            if path != "/login":  # a form: a name and a password
+                self.check_files(body)
+            return replay(body, receive)
         length = Headers(scope=scope).get("content-length", "")
         if not length.isdecimal():
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "An upload must say how long it is.")
@@ -175,8 +178,8 @@ class Gate:
             )
         return receive
 
-    def checked(self, body: bytes, receive: Receive) -> Receive:
-        """Refuse a body that names a file which is no upload; give back the body else.
+    def check_files(self, body: bytes) -> None:
+        """Refuse a body that names a file which is no upload.
 
         Gradio looks at the paths too, but fetches those that are addresses, for any component.
         """
@@ -194,12 +197,6 @@ class Gate:
                 raise Refusal(
                     HTTPStatus.BAD_REQUEST, "A photo must be uploaded: addresses are not fetched."
                 )
-        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return whole.pop() if whole else await receive()
-
-        return replay
 
     def is_ours(self, path: str) -> bool:
         """Whether a path lies in the folder of visitors' files."""
@@ -221,6 +218,16 @@ async def read(receive: Receive, limit: int) -> bytes:
         if len(body) > limit:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This request is too large.")
     return body
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """`receive`, with a body that was read already coming first."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return again
 
 
 def refuse(error: Exception, request: Request, path: str) -> Response:

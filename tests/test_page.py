@@ -370,7 +370,10 @@ def test_the_page_fits_and_everybody_can_use_it(
 ) -> None:
     phone = size == "phone"
     viewport = PHONE if phone else {"width": 1280, "height": 900}
-    context = browser.new_context(viewport=viewport, is_mobile=phone, color_scheme=scheme)
+    # Without motion: contrast would be measured on what is still fading in.
+    context = browser.new_context(
+        viewport=viewport, is_mobile=phone, color_scheme=scheme, reduced_motion="reduce"
+    )
     page = context.new_page()
     open_page(page, url)
     page.locator("#shelf button").nth(sorted(PICTURES).index("chair-dining")).click()

@@ -71,7 +71,7 @@ def test_the_space_is_this_project_without_its_weights(hub: Hub, mine: Path) -> 
     assert publish("--space", "--hardware", "zero-a10g") == 0
     space = hub.repos["space", "someone/segdemo"]
     files = space.commits[-1][1]
-    assert {"app.py", "LICENSE", "segdemo/engine.py", "segdemo/ui.css"} <= set(files)
+    assert {"app.py", "LICENSE", "segdemo/engine.py", "segdemo/ui/style.css"} <= set(files)
     assert not [path for path in files if path.endswith((".safetensors", ".pyc", ".pyi"))]
     assert sum(map(len, files.values())) < 5_000_000
     assert space.variables == {"SEGDEMO_HUB_NAMESPACE": "someone"}

@@ -17,7 +17,7 @@ import pytest
 from conftest import EXAMPLES, scene
 from odd_inputs import encode, photo
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 from test_faults import start
 from visitor import Visitor, server, wait_until
 
@@ -141,7 +141,9 @@ def test_a_full_queue_says_so_at_once_and_confuses_nobody(page: tuple[str, Path]
     assert ask(0) == "right"
 
 
-def test_another_page_may_embed_it_and_no_policy_is_broken(page: tuple[str, Path]) -> None:
+def test_another_page_may_embed_it_and_no_policy_is_broken(
+    page: tuple[str, Path], browser: Browser
+) -> None:
     """In a real browser, from another origin: the page works within an iframe."""
 
     class Host(BaseHTTPRequestHandler):
@@ -156,21 +158,17 @@ def test_another_page_may_embed_it_and_no_policy_is_broken(page: tuple[str, Path
 
     host = HTTPServer(("127.0.0.1", 0), Host)
     Thread(target=host.serve_forever, daemon=True).start()
-    with sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        path = own if own.exists() else Path("/usr/bin/chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.set_default_timeout(60_000)
-        said: list[str] = []
-        asked: list[str] = []
-        opened.on("console", lambda message: said.append(message.text))
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.goto(f"http://localhost:{host.server_port}/")
-        inner = opened.frame_locator("iframe")
-        inner.locator("#photo input[type=file]").set_input_files(CHAIR)
-        inner.locator("#shown img").wait_for()
-        browser.close()
+    opened = browser.new_page()
+    opened.set_default_timeout(60_000)
+    said: list[str] = []
+    asked: list[str] = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(f"http://localhost:{host.server_port}/")
+    inner = opened.frame_locator("iframe")
+    inner.locator("#photo input[type=file]").set_input_files(CHAIR)
+    inner.locator("#viewer .viewer[data-state=answer]").wait_for()
+    opened.close()
     host.shutdown()
     assert not [line for line in said if "Content Security Policy" in line]
     local = re.compile(r"(blob:)?http://(127\.0\.0\.1|localhost):|data:")
