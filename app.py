@@ -16,7 +16,7 @@ from segdemo.logs import Metrics, MissingPackage, set_up_logs
 from segdemo.registry import MODELS
 from segdemo.service import Service, in_words
 from segdemo.tempfiles import Sweeper, own_folder
-from segdemo.ui import CSS, JS, THEME, build_page
+from segdemo.ui import CSS, HEAD, JS, THEME, build_page
 from segdemo.weights import WeightsError
 from segdemo.zerogpu import ZERO_GPU
 
@@ -30,6 +30,13 @@ def warm_up() -> None:
             print(f"segdemo: {error}", file=sys.stderr)
 
 
+def port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError("it must be from 1 to 65535")
+    return number
+
+
 def user_and_password(text: str) -> tuple[str, str]:
     user, colon, password = text.partition(":")
     if not (user and colon and password):
@@ -39,7 +46,7 @@ def user_and_password(text: str) -> tuple[str, str]:
 
 def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, help="port (default: the first free from 7860)")
+    parser.add_argument("--port", type=port, help="port (default: the first free from 7860)")
     parser.add_argument(
         "--share",
         action="store_true",
@@ -96,6 +103,7 @@ def launch(page: gr.Blocks, service: Service, options: argparse.Namespace) -> No
             prevent_thread_lock=True,
             theme=THEME,
             css=CSS,
+            head=HEAD,
             js=JS,
             max_file_size=MAX_BYTES,
             state_session_capacity=100,  # some 10 MB each; others run the network again

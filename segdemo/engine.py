@@ -1,7 +1,10 @@
 """Networks that are ready, and what they make of a picture."""
 
 import logging
+import math
 import threading
+import time
+from collections import defaultdict
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from .hub import HubError
 from .images import load_image
 from .preprocess import as_tensor, preprocess
 from .registry import MODELS, ModelSpec, find_model
@@ -27,6 +31,10 @@ from .zerogpu import ZERO_GPU, on_gpu
 Source = str | PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 THRESHOLD = 0.5
+FORGET = 30.0  # seconds, after which a Hub that did not answer is asked again
+
+# On each device one picture at a time, which has all of it to itself.
+TURNS = defaultdict[str, threading.RLock](threading.RLock)
 
 log = logging.getLogger("segdemo")
 
@@ -40,12 +48,14 @@ class Segmentation:
     classes: names; `labels` indexes them, 0 is the background.
     threshold: for a model of one class, the probability from which on a pixel is that class. A
         model of many takes the most probable class, and no threshold.
+    device: "cpu" or "cuda", where the network ran.
     """
 
     logits: Tensor
     size: tuple[int, int]
     classes: tuple[str, ...]
     threshold: float = THRESHOLD
+    device: str = "cpu"
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -103,7 +113,7 @@ class Runner:
         folded = fold_batchnorm(deepcopy(network).eval())
         self.network = folded.to(device, dtype).to(memory_format=torch.channels_last)
         self.given = self.network if device.type == "cpu" else network  # for `spare`
-        self.lock = threading.RLock()  # one picture at a time: each has all threads to itself
+        self.lock = TURNS[device.type]
 
     def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
         """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU's memory does not suffice.
@@ -111,17 +121,22 @@ class Runner:
         Raises OutOfMemoryError, RuntimeError where the CPU's does not either.
         """
         try:
-            with self.lock:
-                logits = lent(self.spec.name, image) if ZERO_GPU else self.logits(image)
+            return self.answer(image, threshold)
         except torch.OutOfMemoryError:
             if self.device.type == "cpu":
                 raise
             log.warning("the GPU's memory is full", extra={"model": self.spec.name})
-        else:
-            found = torch.from_numpy(logits)
-            return Segmentation(found, image.shape[:2], self.spec.classes, threshold)
         torch.cuda.empty_cache()  # here, where the error no longer holds what was computed
         return self.spare(image, threshold)
+
+    def answer(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
+        """The same by this network and no other. Raises OutOfMemoryError, RuntimeError."""
+        place = self.device.type
+        with self.lock:
+            lend = ZERO_GPU and place == "cuda"
+            logits = lent(self.spec.name, image) if lend else self.logits(image)
+        found = torch.from_numpy(logits)
+        return Segmentation(found, image.shape[:2], self.spec.classes, threshold, place)
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """float32 [C, h, w] for uint8 RGB [H, W, 3]."""
@@ -166,13 +181,22 @@ def load_network(model: str, folder: Path | None = None) -> nn.Module:
 
 
 _loading = {name: threading.Lock() for name in MODELS}
+_failed: dict[str, tuple[float, WeightsError]] = {}
 
 
 def ready(spec: ModelSpec) -> Runner:
     """The runner of a model, loaded the first time and kept. Raises WeightsError."""
     # Two visitors at once load once, and nobody waits while another model is fetched.
     with _loading[spec.name]:
-        return _ready(spec.name)
+        at, error = _failed.get(spec.name, (-math.inf, None))
+        if error and time.monotonic() - at < FORGET:
+            raise error  # else every request would wait for it
+        try:
+            return _ready(spec.name)
+        except WeightsError as error:
+            if isinstance(error.__cause__, HubError):
+                _failed[spec.name] = time.monotonic(), error
+            raise
 
 
 @cache

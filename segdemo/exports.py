@@ -80,7 +80,8 @@ def exports(
     BadImage where the photo cannot be read any more.
     """
     # Labels of its own: those of a kept prediction would stay in memory.
-    result = prediction.at(prediction.result.threshold).result
+    prediction = prediction.at(prediction.result.threshold)
+    result = prediction.result
     photo, labels, part = load_image(source), result.labels, last_part(name)
     tints, hidden = style.colours, style.hidden
     return {

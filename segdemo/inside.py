@@ -1,5 +1,6 @@
 """How a network sees a photo, stage by stage, for people who want to understand it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from .engine import THRESHOLD, Runner, Segmentation, ready
 from .overlay import paint, resize
 from .registry import ModelSpec
 from .views import heat
+from .zerogpu import ZERO_GPU
 
 MAPS, COLUMNS = 8, 4  # feature maps in a picture
 CELL, GAP = 128, 4  # pixels: the longer side of one map, and what is between two
@@ -22,6 +24,8 @@ PAIR = 2 * CELL + GAP  # the longer side of each of two pictures, which together
 GROUND = (24, 24, 27)  # between maps: near black, calm on a light page and on a dark one
 
 Picture = NDArray[np.uint8]  # RGB [H, W, 3]
+
+log = logging.getLogger("segdemo")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,17 @@ def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -
 
     Runs the network once, and once more for each skip; other requests wait for their turn.
     """
-    return look_through(ready(spec), photo, threshold)
+    runner = ready(spec)
+    log.info("looked inside", extra={"model": spec.name})
+    if ZERO_GPU:  # runs it in another process, which cannot be looked into
+        return look_through(runner.spare, photo, threshold)
+    try:
+        return look_through(runner, photo, threshold)
+    except torch.OutOfMemoryError:
+        if runner.device.type == "cpu":
+            raise
+    torch.cuda.empty_cache()
+    return look_through(runner.spare, photo, threshold)
 
 
 def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -> Inside:
@@ -97,11 +111,11 @@ def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -
         with ExitStack() as hooks:
             for key, module in modules.items():
                 hooks.enter_context(module.register_forward_hook(keeper(outputs, key)))
-            full = runner(photo, threshold)
+            full = runner.answer(photo, threshold)
         for key, module in modules.items():
             if key.startswith(("up", "fused")):
                 with module.register_forward_pre_hook(without_skip):
-                    answers[key] = runner(photo, threshold)
+                    answers[key] = runner.answer(photo, threshold)
 
     view = View(photo, full, network.stride)
     stages = [view.input(len(runner.spec.mean))]

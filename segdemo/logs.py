@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 
 from . import errors
@@ -26,7 +27,9 @@ class AsJson(logging.Formatter):
         }
         line |= {field: getattr(record, field) for field in FIELDS if hasattr(record, field)}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            kind, _, trace = record.exc_info
+            # Not what the error says, which may hold the name of a photo.
+            line["exception"] = "".join(traceback.format_tb(trace)) + getattr(kind, "__name__", "")
         return json.dumps({key: value for key, value in line.items() if value is not None})
 
 

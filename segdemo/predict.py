@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +32,6 @@ class Prediction:
     """
 
     spec: ModelSpec
-    device: str
     result: Segmentation
     shown: NDArray[np.uint8]
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -60,14 +59,15 @@ class Prediction:
         photo. map: for a model of one class its probability, in LEVELS and rounded down; for one
         of many the labels, and then `sure` is the probability of each, in LEVELS too.
         """
-        screen = self.screen
-        labels, sure = screen.labels, screen.confidence
-        layers = {"photo": webp(self.shown)}
-        if self.spec.binary:
-            layers["map"] = grey_png(in_levels(np.where(labels, sure, 1 - sure)))
-        else:
-            layers |= {"map": grey_png(labels), "sure": grey_png(in_levels(sure))}
-        return layers
+        with stage(self.milliseconds, "pictures"):
+            screen = self.screen
+            labels, sure = screen.labels, screen.confidence
+            layers = {"photo": webp(self.shown)}
+            if self.spec.binary:
+                layers["map"] = grey_png(in_levels(np.where(labels, sure, 1 - sure)))
+            else:
+                layers |= {"map": grey_png(labels), "sure": grey_png(in_levels(sure))}
+            return layers
 
     def classes(self) -> list[dict[str, Any]]:
         """Name and colour of every label."""
@@ -79,7 +79,7 @@ class Prediction:
         height, width = self.result.size
         return {
             "model": self.spec.name,
-            "device": self.device,
+            "device": self.result.device,
             "size": [width, height],
             "coverage": dict(sorted(coverage.items(), key=lambda item: -item[1])),
             "milliseconds": self.milliseconds,
@@ -100,29 +100,42 @@ class Prediction:
         return path
 
 
+@dataclass(frozen=True)
+class Photo:
+    """A photo that was read. pixels, shown: uint8 RGB [H, W, 3], at its own size and for a screen.
+
+    milliseconds: that reading it took.
+    """
+
+    pixels: NDArray[np.uint8]
+    shown: NDArray[np.uint8]
+    milliseconds: dict[str, float]
+
+
+def read(source: Source) -> Photo:
+    """Read a picture that somebody asks about. Raises BadImage, Busy."""
+    refuse_if_late()
+    spent: dict[str, float] = {}
+    with stage(spent, "read"):
+        pixels = load_image(source)
+        shown = resize(pixels, shown_size(*pixels.shape[:2]))
+    return Photo(pixels, shown, spent)
+
+
+def predict_on(photo: Photo, model: str, threshold: float = THRESHOLD) -> Prediction:
+    """Segment a photo. Raises UnknownModel, WeightsError."""
+    spec, spent = find_model(model), dict(photo.milliseconds)
+    runner = ready(spec)
+    with runner.lock, stage(spent, "network"):
+        result = runner(photo.pixels, threshold)
+    log.info("answered", extra={"model": model, "milliseconds": dict(spent)})
+    return Prediction(spec, result, photo.shown, spent)
+
+
 def predict(source: Source, model: str, threshold: float = THRESHOLD) -> Prediction:
     """Read a picture and segment it. Raises BadImage, Busy, UnknownModel, WeightsError."""
-    return predict_each(source, [model], threshold)[0]
-
-
-def predict_each(
-    source: Source, models: Iterable[str], threshold: float = THRESHOLD
-) -> list[Prediction]:
-    """Read a picture once and segment it with several models. Raises as `predict` does."""
-    refuse_if_late()
-    specs = [find_model(model) for model in models]
-    reading: dict[str, float] = {}
-    with stage(reading, "read"):
-        photo = load_image(source)
-        shown = resize(photo, shown_size(*photo.shape[:2]))
-    predictions = []
-    for spec in specs:
-        runner, spent = ready(spec), dict(reading)
-        with runner.lock, stage(spent, "network"):
-            result = runner(photo, threshold)
-        log.info("answered", extra={"model": spec.name, "milliseconds": dict(spent)})
-        predictions.append(Prediction(spec, runner.device.type, result, shown, spent))
-    return predictions
+    find_model(model)  # before the work of reading
+    return predict_on(read(source), model, threshold)
 
 
 def in_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:

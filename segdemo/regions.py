@@ -118,16 +118,25 @@ def run_lengths(region: Region) -> str:
 def polygon(region: Region) -> Ring:
     """The outline of a region as one ring; holes are joined to it by a cut of no width."""
     left, top, _, _ = region.box
-    ring, *holes = (simplified(ring) for ring in rings(region.crop()))
-    while holes:
-        # The nearest first, so that no cut runs through another hole.
-        gaps = [((hole[:, None] - ring[None]) ** 2).sum(-1) for hole in holes]
-        nearest = int(np.argmin([gap.min() for gap in gaps]))
-        hole = holes.pop(nearest)
-        there, here = np.unravel_index(gaps[nearest].argmin(), gaps[nearest].shape)
-        hole = np.roll(hole, -there, axis=0)
-        ring = np.concatenate([ring[: here + 1], hole, hole[:1], ring[here:]])
-    return ring + (left, top)
+    walk, *holes = (simplified(ring) for ring in rings(region.crop()))
+    # From the left, so that the way to the left of each holds no hole that is not joined yet.
+    begins = [hole[np.lexsort(hole.T[::-1])[0]] for hole in holes]
+    for at in np.lexsort(np.array(begins).T[::-1]) if holes else ():
+        hole, (x, y) = holes[at], begins[at]
+        begin = int((hole == (x, y)).all(1).argmax())
+        (x1, y1), (x2, y2) = walk.T, np.roll(walk, -1, axis=0).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            meets = x1 + (x2 - x1) * (y - y1) / (y2 - y1)
+        met = ((y1 <= y) != (y2 <= y)) & (meets <= x)
+        if met.any():
+            edge = int(np.where(met, meets, -np.inf).argmax())
+            meeting = np.array([(meets[edge], y)])
+        else:  # the outline, once simplified, does not quite enclose it
+            edge = int(((walk - (x, y)) ** 2).sum(1).argmin())
+            meeting = walk[edge : edge + 1]
+        joined = [meeting, np.roll(hole, -begin, axis=0), hole[begin : begin + 1], meeting]
+        walk = np.concatenate([walk[: edge + 1], *joined, walk[edge + 1 :]])
+    return walk + (left, top)
 
 
 def rings(mask: NDArray[np.bool_]) -> list[Ring]:

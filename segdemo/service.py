@@ -45,6 +45,8 @@ OPEN = re.compile(
 )
 FILE = "/gradio_api/file="
 UPLOAD = "/gradio_api/upload"
+ADDRESS = re.compile(r"\s*(https?|ftp|file):", re.IGNORECASE)
+NOT_FETCHED = "A photo must be uploaded: addresses are not fetched."
 # An answer comes over one of these.
 ANSWERS = re.compile(r"/gradio_api/(queue/data|call/.+/.+)")
 
@@ -166,7 +168,7 @@ class Gate:
             async with asyncio.timeout(JSON_SECONDS):
                 body = await read(receive, MAX_JSON)
             if path != "/login":  # a form: a name and a password
-                self.check_files(body)
+                self.check_files(path, body)
             return replay(body, receive)
         length = Headers(scope=scope).get("content-length", "")
         if not length.isdecimal():
@@ -178,7 +180,7 @@ class Gate:
             )
         return receive
 
-    def check_files(self, body: bytes) -> None:
+    def check_files(self, path: str, body: bytes) -> None:
         """Refuse a body that names a file which is no upload.
 
         Gradio looks at the paths too, but fetches those that are addresses, for any component.
@@ -187,16 +189,20 @@ class Gate:
             found = json.loads(body) if body else None
         except (ValueError, RecursionError) as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, "This request is not proper JSON.") from error
-        pending = [found] if isinstance(found, dict | list) else []
+        # What a tool of MCP is given, Gradio would fetch too.
+        tool = path.startswith("/gradio_api/mcp")
+        pending = [(found, False)]
         while pending:
-            item = pending.pop()
-            parts = item.values() if isinstance(item, dict) else item
-            pending += [part for part in parts if isinstance(part, dict | list)]
-            path = item.get("path") if isinstance(item, dict) else None
-            if path is not None and not (isinstance(path, str) and self.is_ours(path)):
-                raise Refusal(
-                    HTTPStatus.BAD_REQUEST, "A photo must be uploaded: addresses are not fetched."
-                )
+            item, given = pending.pop()
+            if isinstance(item, str) and given and ADDRESS.match(item):
+                raise Refusal(HTTPStatus.BAD_REQUEST, NOT_FETCHED)
+            if not isinstance(item, dict | list):
+                continue
+            for key, part in item.items() if isinstance(item, dict) else enumerate(item):
+                pending.append((part, given or (tool and key == "arguments")))
+            named = item.get("path") if isinstance(item, dict) else None
+            if named is not None and not (isinstance(named, str) and self.is_ours(named)):
+                raise Refusal(HTTPStatus.BAD_REQUEST, NOT_FETCHED)
 
     def is_ours(self, path: str) -> bool:
         """Whether a path lies in the folder of visitors' files."""

@@ -51,14 +51,10 @@ def delete_dead_runs() -> None:
 
 
 class Sweeper:
-    """Deletes what Gradio leaves: uploads broken off, folders of answers, all that is too much.
-
-    keep: files that stay, as the pictures of the examples.
-    """
+    """Deletes what Gradio leaves: uploads broken off, folders of answers, all that is too much."""
 
     def __init__(self, files: Path) -> None:
         self.files = files
-        self.keep = {path for path in files.rglob("*") if path.is_file()}
         self.bytes = 0  # of visitors' files, when it last looked
 
     def start(self) -> None:
@@ -81,7 +77,7 @@ class Sweeper:
                 if path.is_dir():
                     if now - status.st_mtime > MAX_EMPTY:
                         path.rmdir()  # which fails where it is not empty
-                elif path not in self.keep:
+                else:
                     found.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in found)
         for changed, size, path in sorted(found):

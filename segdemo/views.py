@@ -25,7 +25,6 @@ VIRIDIS: tuple[Colour, ...] = (
     (180, 222, 44),
     (253, 231, 37),
 )
-UNSURE = 0.5  # the confidence that is painted darkest, as is all below: no better than a coin
 
 # What `hits_picture` paints, in colours of Okabe and Ito that stay apart to every kind of eye.
 VERDICTS: Mapping[str, Colour] = MappingProxyType(
@@ -36,14 +35,6 @@ VERDICTS: Mapping[str, Colour] = MappingProxyType(
         "wrong class": (86, 180, 233),
     }
 )
-
-
-def confidence_picture(confidence: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """How sure the network is, in the colours of VIRIDIS: dark from UNSURE down, yellow is 1.
-
-    confidence: float [H, W], 0..1. Returns uint8 RGB [H, W, 3].
-    """
-    return heat((confidence - UNSURE) / (1 - UNSURE))
 
 
 def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -87,7 +87,7 @@ def answer(photo: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Prediction:
     """A prediction that says `labels`."""
     logits = torch.from_numpy(labels == np.arange(21)[:, None, None]) * 9.0
     result = Segmentation(logits, labels.shape, tuple(VOC))
-    return Prediction(MODELS["fcn"], "cpu", result, photo, {"network": 1.0})
+    return Prediction(MODELS["fcn"], result, photo, {"network": 1.0})
 
 
 def test_a_zip_holds_everything_of_every_photo(tmp_path: Path) -> None:

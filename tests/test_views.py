@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdemo.overlay import colour, cutout_png, paint, palette_png, resize_labels
-from segdemo.views import VERDICTS, VIRIDIS, confidence_picture, hits_picture
+from segdemo.views import VERDICTS, VIRIDIS, heat, hits_picture
 
 
 def boxes() -> NDArray[np.uint8]:
@@ -66,14 +66,13 @@ def lab(srgb: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
-def test_confidence_gets_evenly_lighter_from_unsure_to_sure() -> None:
-    confidence = np.linspace(0.5, 1, 11, dtype=np.float32)[None]
-    picture = confidence_picture(confidence)
+def test_heat_gets_evenly_lighter() -> None:
+    picture = heat(np.linspace(0, 1, 11, dtype=np.float32)[None])
     assert picture.dtype == np.uint8 and picture.shape == (1, 11, 3)
     steps = np.diff(lightness(picture)[0])
     assert steps.min() > 5 and steps.max() < 10
     assert tuple(picture[0, 0]) == VIRIDIS[0] and tuple(picture[0, -1]) == VIRIDIS[-1]
-    assert tuple(confidence_picture(np.zeros((1, 1), np.float32))[0, 0]) == VIRIDIS[0]
+    assert tuple(heat(np.full((1, 1), -1, np.float32))[0, 0]) == VIRIDIS[0]
 
 
 def test_each_verdict_is_painted_and_what_is_ignored_is_not() -> None:
