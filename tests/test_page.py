@@ -1,10 +1,12 @@
 """The page in a real browser: what a visitor gives, sees and takes away."""
 
+import errno
 import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,18 +31,23 @@ from browsing import (
     wait_for_answer,
 )
 from conftest import CHAIR, PICTURES, scene
+from gradio.data_classes import ImageData
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import segdemo
+from segdemo import hub
 from segdemo.data import open_folder
 from segdemo.engine import ready
+from segdemo.errors import reason
+from segdemo.images import MAX_BYTES
 from segdemo.registry import MODELS
-from segdemo.score import score_photo
+from segdemo.score import read_truth, score_photo
 from segdemo.ui import build_page
 from segdemo.ui.components import TEXTS
-from segdemo.weights import read_facts
+from segdemo.ui.photo import Photo
+from segdemo.weights import WeightsError, read_facts
 
 CAR, ROOM = PICTURES["car-side"], PICTURES["living-room"]
 
@@ -97,6 +104,7 @@ def test_another_model_answers_for_the_same_photo(page: Page) -> None:
 def test_sliders_colours_and_views_need_no_server(page: Page) -> None:
     give(page, CHAIR)
     wait_for_answer(page)
+    page.wait_for_timeout(1000)  # the other tabs have heard of the photo
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     photo, result = photo_of(CHAIR), segdemo.segment(CHAIR)
@@ -121,7 +129,9 @@ def test_sliders_colours_and_views_need_no_server(page: Page) -> None:
     assert np.array_equal(seen(page)[..., 3] == 255, higher.labels == 1)
     show(page, "sure")
     bright = seen(page)[..., 1].astype(int)
-    assert bright[higher.labels == 1].min() > bright[result.confidence > 0.99].min()
+    sure = higher.confidence
+    assert bright[sure > 0.99].min() > bright[(sure > 0.5) & (sure < 0.7)].max()
+    assert bright[sure < 0.4].max() < bright[sure > 0.5].min()  # background by the threshold alone
     show(page, "overlay")
     legend(page).get_by_role("checkbox").uncheck()
     assert not differs(photo, seen(page)).any()
@@ -141,6 +151,7 @@ def test_everything_shown_can_be_done_by_keyboard(page: Page) -> None:
     assert differs(photo, seen(page)).any()
     page.locator("#viewer .views input[value=overlay]").focus()
     page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer .divider")).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.locator("#viewer .divider")).to_be_focused()
@@ -196,6 +207,12 @@ def test_the_live_camera_is_segmented_until_it_is_stopped(page: Page) -> None:
     wait_for_answer(page, drawn(page, "#live-viewer") + 2, "#live-viewer")
     expect(page.locator("#live-viewer .facts")).to_contain_text("frames a second")
     expect(page.locator("#live-viewer .classes")).to_contain_text("chair")
+    # The controls stay while frames come: they can be used.
+    page.locator("#live-viewer input[type=color]").focus()
+    page.locator("#live-viewer .classes b").evaluate("share => (share.textContent = '')")
+    wait_for_answer(page, drawn(page, "#live-viewer") + 1, "#live-viewer")
+    expect(page.locator("#live-viewer input[type=color]")).to_be_focused()
+    expect(page.locator("#live-viewer .classes b")).to_have_text(re.compile("%"))
     page.locator("#camera").get_by_label("capture photo").click()
     page.wait_for_timeout(3000)  # what was under way has come
     stopped = drawn(page, "#live-viewer")
@@ -324,42 +341,135 @@ def test_a_photo_without_a_car_is_answered_in_words(page: Page, tmp_path: Path) 
     expect(page.locator("#viewer .found")).to_contain_text("No car found here")
 
 
+def test_code_is_copied_or_can_be(page: Page) -> None:
+    open_tab(page, "In your code")
+    page.get_by_role("button", name="Copy Python", exact=True).click()
+    expect(page.locator("#snippets [role=status]")).to_have_text("Copied")
+    assert "Client(" in page.evaluate("navigator.clipboard.readText()")
+    # Over plain http there is no clipboard.
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_role("button", name="Copy curl", exact=True).click()
+    expect(page.locator("#snippets [role=status]")).to_have_text("Press Ctrl+C")
+    assert page.evaluate("getSelection().toString()").startswith("photo=$(curl")
+
+
 def test_every_language_says_everything() -> None:
     for language, texts in TEXTS.items():
         # What reads the same everywhere may be left to English.
         assert not set(texts) - set(TEXTS["en"]), language
         for key, english in TEXTS["en"].items():
             own = texts.get(key, english)
-            assert set(re.findall(r"{\w+}", own)) == set(re.findall(r"{\w+}", english)), key
+            assert set(re.findall(r"{[\w:]+}", own)) == set(re.findall(r"{[\w:]+}", english)), key
+
+
+def in_every_language(sentence: str) -> bool:
+    """Whether there are words for what the server says, and for the phrases in it."""
+    for key, english in TEXTS["en"].items():
+        pattern = re.sub(r"\\{\w+\\}", "(.+?)", re.escape(english))
+        found = key.startswith("said_") and re.fullmatch(pattern, sentence)
+        if found:
+            phrases = [part for part in found.groups() if " " in part and part not in TITLES]
+            return all(key in texts for texts in TEXTS.values()) and all(
+                in_every_language(phrase) for phrase in phrases
+            )
+    return False
+
+
+TITLES = [spec.title for spec in MODELS.values()]
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"),
-    [(b"hello", "text"), (b"", "empty"), (b"%PDF-1.7", "PDF"), (b"\xff" * 99, "damaged")],
+    "content",
+    [b"hello", b"", b"%PDF", b"%!PS", b"<html>", b"<svg>", b"\xff" * 99, bytes(MAX_BYTES + 1)]
+    + [CHAIR.read_bytes()[:99]],
+    ids=lambda content: str(content[:5]),
 )
-def test_what_is_wrong_with_a_file_is_said_in_every_language(content: bytes, kind: str) -> None:
-    with pytest.raises(segdemo.BadImage, match=kind) as raised:
+def test_what_is_wrong_with_a_file_is_said_in_every_language(content: bytes) -> None:
+    with pytest.raises(segdemo.BadImage) as raised:
         segdemo.segment(content)
-    assert all(str(raised.value) in texts for texts in TEXTS.values())
+    assert in_every_language(str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("mask", "model"),
+    [
+        (Image.new("L", (9, 9)), "fcn"),
+        (Image.new("L", (8, 8), 77), "fcn"),
+        (Image.new("L", (8, 8), 255), "fcn"),
+        (Image.fromarray(np.uint8([range(8)] * 8)), "chair-unet"),
+        (Image.new("RGB", (8, 8), "red"), "fcn"),
+        (scene(1, 8, 8), "fcn"),
+    ],
+)
+def test_what_is_wrong_with_a_mask_is_said_in_every_language(
+    mask: Image.Image | np.ndarray, model: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mask.png"
+    if isinstance(mask, Image.Image):
+        mask.save(path)
+    else:
+        Image.fromarray(mask).save(path, "JPEG")
+    with pytest.raises(segdemo.BadImage) as raised:
+        read_truth(path, MODELS[model], (8, 8))
+    assert in_every_language(str(raised.value)), str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "error", [WeightsError(), MemoryError(), OSError(errno.ENOSPC, ""), KeyError()], ids=repr
+)
+def test_what_fails_here_is_said_in_every_language(error: Exception) -> None:
+    assert in_every_language(reason(error))
+
+
+def test_a_download_is_told_in_every_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = SimpleNamespace(repo="somebody/segdemo-fcn", arrived=4e6, total=8e6)
+    monkeypatch.setitem(hub._under_way, half.repo, half)
+    assert in_every_language(hub.under_way("fcn"))
+
+
+def test_a_frame_comes_inside_the_request_and_a_photo_does_not() -> None:
+    frame = ImageData(url="data:image/jpeg;base64,aGVsbG8=")
+    assert Photo(sources=["webcam"], streaming=True).preprocess(frame) == b"hello"
+    assert Photo().preprocess(frame) is None
+    for broken in ("data:;base64,a", "data:;base64,é"):
+        content = Photo(sources=["webcam"], streaming=True).preprocess(ImageData(url=broken))
+        with pytest.raises(segdemo.BadImage):
+            segdemo.segment(content)
 
 
 @pytest.mark.parametrize(
     ("locale", "language"), [("vi-VN", "vi"), ("zh-CN", "zh"), ("zh-TW", "zh"), ("fr-FR", "en")]
 )
 def test_the_page_speaks_the_visitors_language(
-    url: str, browser: Browser, locale: str, language: str
+    url: str, browser: Browser, locale: str, language: str, tmp_path: Path
 ) -> None:
     context = browser.new_context(locale=locale)
     page = context.new_page()
     open_page(page, url)
-    texts = TEXTS[language]
+    texts = TEXTS["en"] | TEXTS[language]
+    expect(page.locator("html")).to_have_attribute("lang", language)
     expect(page.locator("h1")).to_have_text(texts["title"])
     for tab in ("tab_photo", "tab_live", "tab_score", "tab_inside"):
         expect(page.get_by_role("tab", name=texts[tab], exact=True)).to_have_count(1)
+    expect(page.locator("#photo")).to_contain_text(texts["photo"])
+    if language == "vi":
+        expect(page.locator("#photo button").first).to_have_attribute(
+            "aria-label", texts["gradio_drop_here"]
+        )
     give(page, CHAIR)
     wait_for_answer(page)
-    expect(legend(page)).to_contain_text(texts["chair"])
-    expect(page.locator("#photo")).to_contain_text(texts["photo"])
+    comma = "," if language == "vi" else "."
+    expect(legend(page)).to_contain_text(re.compile(rf"{texts['chair']}\d+\{comma}\d %"))
+    # What Gradio says in a box of its own, and what the server says of one file among others.
+    (tmp_path / "large.jpg").write_bytes(bytes(MAX_BYTES + 1))
+    open_tab(page, texts["tab_many"])
+    page.set_input_files("#photos input[type=file]", tmp_path / "large.jpg")
+    expect(page.locator(".toast-wrap")).to_contain_text(texts["gradio_size"].partition("{")[0])
+    (tmp_path / "Photo.jpg").write_text("hello")
+    page.set_input_files("#photos input[type=file]", tmp_path / "Photo.jpg")
+    expect(page.locator("#photos .stem")).to_have_text("Photo")
+    page.locator("#many-run").click()
+    expect(page.locator("#many .rows")).to_contain_text(texts["said_text"])
     context.close()
 
 
@@ -381,8 +491,16 @@ def test_the_page_fits_and_everybody_can_use_it(
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = np.mean([float(c) for c in background.strip("rgba()").split(",")[:3]])
     assert (brightness < 90) == (scheme == "dark")
-    tabs = ["See", "Compare", "Score", "Look inside", "Models", "In your code"]
-    for tab in tabs[:3] if phone else tabs:  # a phone has the others behind a button
+    lefts = {
+        page.locator(part).first.evaluate("part => Math.round(part.getBoundingClientRect().left)")
+        for part in ("h1", "#photo", "#model .choice", "#shelf h2", "#privacy p")
+    }
+    assert len(lefts) == 1
+    tabs = ["See", "Compare", "Score", "Live camera", "Look inside", "Many photos", "Models"]
+    # A phone has the others behind a button.
+    for tab in tabs[:4] if phone else [*tabs, "In your code"]:
+        if tab == "Look inside":
+            open_tab(page, "Photo")
         open_tab(page, tab)
         page.wait_for_timeout(500)
         page.wait_for_function("!document.querySelector('.pending')")  # pale while it is worked on

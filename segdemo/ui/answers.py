@@ -2,19 +2,22 @@
 
 import base64
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from .. import errors
+from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import Style, bundle, save_one
 from ..hub import under_way
-from ..predict import Prediction, predict, predict_each
+from ..predict import Prediction, predict, predict_on, read
+from ..weights import WeightsError
 from .components import file
-from .replies import fresh_folder, told
+from .replies import fresh_folder, still_there, told
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,28 @@ class Kept:
     photo: str
     predictions: dict[str, Prediction] = field(default_factory=dict)  # by model
 
-    def of(self, *models: str) -> list[Prediction]:
-        """The predictions of those models; the networks that have not yet seen the photo run."""
-        missing = [model for model in models if model not in self.predictions]
-        if missing:
-            for prediction in predict_each(self.photo, missing):
-                self.predictions[prediction.spec.name] = prediction
-        return [self.predictions[model] for model in models]
+    def each(self, models: Iterable[str]) -> Iterator[tuple[str, Prediction | WeightsError]]:
+        """The answers of those models; networks that have not seen the photo run.
+
+        A model that cannot be had gives its error. Raises BadImage, Busy.
+        """
+        photo = None
+        for model in models:
+            try:
+                if model not in self.predictions:
+                    photo = photo or read(still_there(self.photo))
+                    self.predictions[model] = predict_on(photo, model)
+                # Read anew: its labels of a large photo must not stay in memory.
+                yield model, self.predictions[model].at(THRESHOLD)
+            except WeightsError as error:
+                yield model, error
+
+    def of(self, model: str) -> Prediction:
+        """The answer of one model. Raises BadImage, Busy, UnknownModel, WeightsError."""
+        ((_, found),) = self.each([model])
+        if isinstance(found, WeightsError):
+            raise found
+        return found
 
 
 def kept_of(photo: str, kept: Kept | None) -> Kept:
@@ -50,7 +68,7 @@ def look(
         time.sleep(1)
     kept = kept_of(photo, kept)
     try:
-        yield answer(kept.of(model)[0]), kept
+        yield answer(kept.of(model)), kept
     except Exception as error:
         # Not raised: an error would leave the last photo's answer beside this photo.
         yield {"error": sentence(error)}, None
@@ -58,8 +76,9 @@ def look(
 
 def answer(prediction: Prediction) -> dict[str, Any]:
     """What viewer.js paints, its pictures as files."""
-    folder, value = fresh_folder(), described(prediction)
-    for name, content in prediction.layers().items():
+    folder, layers = fresh_folder(), prediction.layers()
+    value = described(prediction)
+    for name, content in layers.items():
         path = folder / f"{name}.{'webp' if name == 'photo' else 'png'}"
         path.write_bytes(content)
         value[name] = file(path)
@@ -70,10 +89,13 @@ def frame(photo: bytes | None, model: str) -> Any:
     """A frame of the live camera: the viewer's value, its pictures inside it and never on disk."""
     if not photo:
         return gr.skip()
+    if request := errors.current_request():
+        request.begun = True  # however late: who looks at their camera has not left
     try:
         prediction = predict(photo, model)
+        layers = prediction.layers()
         value = described(prediction)
-        for name, content in prediction.layers().items():
+        for name, content in layers.items():
             kind = "webp" if name == "photo" else "png"
             value[name] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
         return value
@@ -82,14 +104,18 @@ def frame(photo: bytes | None, model: str) -> Any:
 
 
 def described(prediction: Prediction) -> dict[str, Any]:
-    report = prediction.report()
+    height, width = prediction.result.size
     return {
         "classes": prediction.classes(),
         "binary": prediction.spec.binary,
-        "size": report["size"],
-        "milliseconds": report["milliseconds"],
-        "device": report["device"].upper().replace("CUDA", "GPU"),
+        "size": [width, height],
+        "milliseconds": prediction.milliseconds,
+        "device": device_title(prediction),
     }
+
+
+def device_title(prediction: Prediction) -> str:
+    return {"cpu": "CPU", "cuda": "GPU"}[prediction.result.device]
 
 
 def settled(event: gr.EventData) -> float:
@@ -107,7 +133,7 @@ def take(photo: str | None, model: str, kept: Kept | None, event: gr.EventData) 
             {label: (r, g, b) for label, (r, g, b) in enumerate(event.colours, 1)},
             frozenset(event.hidden),
         )
-        prediction = kept_of(photo, kept).of(model)[0].at(float(event.threshold))
+        prediction = kept_of(still_there(photo), kept).of(model).at(float(event.threshold))
         folder, name = fresh_folder(), Path(photo).name
         if event.what == "zip":
             return file(bundle([(prediction, photo, name)], folder, style))

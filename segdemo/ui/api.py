@@ -1,4 +1,7 @@
-"""Endpoints for other programs. Their parts are not on the page."""
+"""Endpoints for other programs. Their parts are not on the page.
+
+Gradio makes its descriptions of the docstrings: one line an argument and one a return value.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from ..errors import sentence
 from ..exports import bundle
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
-from ..predict import OPACITY, predict, predict_each
+from ..predict import OPACITY, predict, predict_on, read
 from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
@@ -51,8 +54,9 @@ def segment(
         opacity: How much of the photo the paint hides in the overlay, 0..1.
 
     Returns:
-        The overlay as WebP, the mask as PNG of the photo's size with label values, and a report:
-        model, device, size [width, height], coverage (percent by class), milliseconds (by stage).
+        The photo with what was found painted over it (WebP)
+        the mask with label values, of the photo's size (PNG)
+        a report: model, device, size [width, height], coverage in percent, milliseconds by stage
     """
     try:
         prediction, folder = predict(given(photo), model, threshold), fresh_folder()
@@ -74,10 +78,12 @@ def compare(
         opacity: How much of the photo the paint hides in the overlays, 0..1.
 
     Returns:
-        The overlay of each model as WebP, and for each a report as /segment gives it.
+        The overlay of each model (WebP)
+        a report for each, as /segment gives it
     """
     try:
-        predictions, folder = predict_each(given(photo), MODELS, threshold), fresh_folder()
+        given_photo, folder = read(given(photo)), fresh_folder()
+        predictions = [predict_on(given_photo, name, threshold) for name in MODELS]
         overlays = [p.save_overlay(folder, p.spec.name, opacity) for p in predictions]
         return [str(path) for path in overlays], [p.report() for p in predictions]
     except Exception as error:
@@ -89,17 +95,18 @@ def score(
 ) -> tuple[str, dict[str, Any]]:
     """Score a model's answer for a photo against the true mask.
 
+    The mask has one value a pixel: the model's label values or PASCAL VOC's, or black and white for
+    a model of one class. 255 beside other values is not counted.
+
     Args:
         photo: The picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
-        truth: Its true mask, a PNG of the same size with one value a pixel: the model's label
-            values or PASCAL VOC's, or black and white for a model of one class. 255 beside other
-            values is not counted.
+        truth: Its true mask, a PNG of its size: label values, PASCAL VOC's, or black and white.
         model: The name of the model, such as chair-unet.
         threshold: For the models of one class, the probability from which on a pixel counts, 0..1.
 
     Returns:
-        Hits, misses and false alarms over the photo as WebP, and the figures, each 0..1: iou,
-        pixel_accuracy, counted (share of the pixels), and classes with iou and dice of each.
+        Hits, misses and false alarms over the photo (WebP)
+        figures 0..1: iou, pixel_accuracy, counted (share of pixels), iou and dice of each class
     """
     try:
         if truth is None:
@@ -125,9 +132,8 @@ def batch(
         threshold: For the models of one class, the probability from which on a pixel counts, 0..1.
 
     Returns:
-        A zip with mask, coloured mask, cut-out, overlay, COCO JSON and report of each photo, and
-        for each a report as /segment gives it, with its name; a photo that cannot be used has an
-        error there, and the others go on.
+        A zip with mask, coloured mask, cut-out, overlay, COCO JSON and report of each photo
+        for each photo its name and a report as /segment gives it, or an error; the others go on
     """
     try:
         if not photos or len(photos) > MANY:

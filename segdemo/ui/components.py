@@ -9,7 +9,8 @@ from gradio.data_classes import FileData
 
 HERE = Path(__file__).parent
 TEXTS: dict[str, dict[str, str]] = json.loads((HERE / "texts.json").read_text("utf-8"))
-SHARED = f"const TEXTS = {json.dumps(TEXTS)};\n{(HERE / 'common.js').read_text('utf-8')}"
+# What each script starts with; common.js has put `window.segdemo` into the page's head.
+START = "const { texts, number, t, say, make, part } = window.segdemo, { $, $$ } = part(element);\n"
 
 
 def drawn(name: str, template: str | None = None, **settings: Any) -> gr.HTML:
@@ -18,7 +19,7 @@ def drawn(name: str, template: str | None = None, **settings: Any) -> gr.HTML:
     Its value goes to the browser as it is. `settings` are arguments of gr.HTML and whatever the
     script reads as `props`.
     """
-    script = SHARED + (HERE / f"{name}.js").read_text("utf-8")
+    script = START + (HERE / f"{name}.js").read_text("utf-8")
     if template is None:
         template = (HERE / f"{name}.html").read_text("utf-8")
     return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, **settings)

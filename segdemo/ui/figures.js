@@ -3,9 +3,13 @@
 // sheets: wide pictures with much in them.
 
 function rowOf({ colour, name, value }) {
-  const swatch = make("i");
-  swatch.style.background = colour ? `rgb(${colour})` : "none";
-  return make("li", "", swatch, make("span", "", say(name)), make("b", "", say(value)));
+  const row = make("li", "", make("span", "", say(name)), make("b", "", say(value)));
+  if (colour) {
+    const swatch = make("i");
+    swatch.style.background = `rgb(${colour})`;
+    row.prepend(swatch);
+  }
+  return row;
 }
 
 function figureOf({ picture, title, rows, text }) {
@@ -26,7 +30,7 @@ function sectionOf({ title, text, rows, figures, sheets }) {
 
 function update() {
   const { error, sections } = props.value ?? {};
-  $(".message").textContent = error ? excuse(error) : sections ? "" : t(props.waiting);
+  $(".message").textContent = error ? say(error) : sections ? "" : t(props.waiting);
   $(".sections").replaceChildren(...(sections ?? []).map(sectionOf));
 }
 

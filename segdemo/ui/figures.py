@@ -13,27 +13,32 @@ from ..data import IGNORE
 from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import bundle
-from ..images import load_image
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
 from ..overlay import colour, paint, resize, resize_labels, shown_size, webp
-from ..predict import OPACITY, Prediction, predict
+from ..predict import OPACITY, Prediction, predict, read
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import VERDICTS, hits_on
-from .answers import Kept, kept_of
+from .answers import Kept, device_title, kept_of
 from .components import file
-from .replies import fresh_folder
+from .replies import fresh_folder, still_there
 
 MANY = 20  # photos at once
 PROGRESS = gr.Progress()
 
 
 def if_open(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, if the tab of that name is open; else nothing, as what it shows is out of date."""
+    """`work`, if the tab of that name is open; else nothing, as what it shows is out of date.
+
+    What fails is told in the place of the figures.
+    """
 
     def run(open_tab: str, *inputs: Any) -> Any:
-        return work(*inputs) if open_tab == name else None
+        try:
+            return work(*inputs) if open_tab == name else None
+        except Exception as error:
+            return {"error": sentence(error)}
 
     return run
 
@@ -42,11 +47,13 @@ def compare(photo: str | None, kept: Kept | None) -> Any:
     """The same photo through every model, side by side."""
     if photo is None:
         return None
-    try:
-        figures = [beside(prediction) for prediction in kept_of(photo, kept).of(*MODELS)]
-        return {"sections": [{"title": "compare_title", "figures": figures}]}
-    except Exception as error:
-        return {"error": sentence(error)}
+    figures, missing = [], []
+    for name, found in kept_of(photo, kept).each(MODELS):
+        if isinstance(found, Prediction):
+            figures.append(beside(found))
+        else:
+            missing.append({"name": MODELS[name].title, "value": sentence(found)})
+    return {"sections": [{"title": "compare_title", "figures": figures, "rows": missing}]}
 
 
 def beside(prediction: Prediction) -> dict[str, Any]:
@@ -56,17 +63,17 @@ def beside(prediction: Prediction) -> dict[str, Any]:
         {
             "colour": colour(spec.classes.index(name)),
             "name": name,
-            "value": ["percent", {"part": f"{part:.1f}"}],
+            "value": ["percent", {"part": part}],
         }
         for name, part in report["coverage"].items()
         if part >= 0.05
     ]
-    seconds = f"{report['milliseconds']['network'] / 1000:.2f}"
+    seconds = report["milliseconds"]["network"] / 1000
     return {
         "picture": picture_file(prediction.overlay(OPACITY), spec.name),
         "title": spec.title,
         "rows": rows or [{"name": "found_nothing", "value": ""}],
-        "text": ["network_time", {"seconds": seconds, "device": report["device"].upper()}],
+        "text": ["network_time", {"seconds": seconds, "device": device_title(prediction)}],
     }
 
 
@@ -84,19 +91,16 @@ def score(
     """
     if photo is None or truth is None:
         return None
-    try:
-        prediction = kept_of(photo, kept).of(model)[0].at(threshold)
-        spec, result = prediction.spec, prediction.result
-        true = read_truth(truth, spec, result.size, names)
-        scored = score_photo(result.labels, true, spec.classes)
-        seen = resize_labels(np.where(true == IGNORE, 0, true), prediction.screen.size)
-        pictures = {
-            "answer": prediction.overlay(OPACITY),
-            "truth_title": paint(prediction.shown, seen, OPACITY),
-            "verdicts": hits_on(prediction, true),
-        }
-    except Exception as error:
-        return {"error": sentence(error)}
+    prediction = kept_of(photo, kept).of(model).at(threshold)
+    spec, result = prediction.spec, prediction.result
+    true = read_truth(still_there(truth), spec, result.size, names)
+    scored = score_photo(result.labels, true, spec.classes)
+    seen = resize_labels(np.where(true == IGNORE, 0, true), prediction.screen.size)
+    pictures = {
+        "answer": prediction.overlay(OPACITY),
+        "truth_title": paint(prediction.shown, seen, OPACITY),
+        "verdicts": hits_on(prediction, true),
+    }
     figures: list[dict[str, Any]] = [
         {"picture": picture_file(picture, name), "title": name}
         for name, picture in pictures.items()
@@ -116,7 +120,7 @@ def score(
 
 
 def percents(marks: dict[str, Any]) -> list[Any]:
-    shown = {key: "–" if part is None else f"{100 * part:.1f}" for key, part in marks.items()}
+    shown = {key: "–" if part is None else 100 * part for key, part in marks.items()}
     return ["iou_dice", shown]
 
 
@@ -124,19 +128,16 @@ def look_inside(photo: str | None, model: str) -> Any:
     """What the network makes of the photo, stage by stage, and what each skip is good for."""
     if photo is None:
         return None
-    try:
-        inside = inside_of(find_model(model), load_image(photo))
-        sections = [
-            explained(kind, [stage_figure(stage) for stage in stages])
-            for kind, stages in groupby(inside.stages, lambda stage: stage.kind)
-        ]
-        sections += [
-            explained(kind, [skip_figure(skip) for skip in skips])
-            for kind, skips in groupby(inside.skips, lambda skip: skip.kind)
-        ]
-        return {"sections": sections}
-    except Exception as error:
-        return {"error": sentence(error)}
+    inside = inside_of(find_model(model), read(still_there(photo)).pixels)
+    sections = [
+        explained(kind, [stage_figure(stage) for stage in stages])
+        for kind, stages in groupby(inside.stages, lambda stage: stage.kind)
+    ]
+    sections += [
+        explained(kind, [skip_figure(skip) for skip in skips])
+        for kind, skips in groupby(inside.skips, lambda skip: skip.kind)
+    ]
+    return {"sections": sections}
 
 
 def explained(kind: str, figures: list[dict[str, Any]]) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def skip_figure(skip: Skip) -> dict[str, Any]:
     return {
         "picture": picture_file(skip.picture, f"without-{skip.key}"),
         "title": ["joins", {"key": skip.key}],
-        "text": ["changed", {"part": f"{100 * skip.changed:.1f}"}],
+        "text": ["changed", {"part": 100 * skip.changed}],
     }
 
 
@@ -169,17 +170,20 @@ def many(
     for path in progress.tqdm(photos[:MANY]):
         name = Path(path).name
         try:
-            prediction = predict(path, model)
+            prediction = predict(still_there(path), model)
+            figures.append(beside(prediction) | {"title": name})
+            found.append((prediction.at(THRESHOLD), path, name))
         except Exception as error:
             refused.append({"name": name, "value": sentence(error)})
-            continue
-        figures.append(beside(prediction) | {"title": name})
-        found.append((prediction.at(THRESHOLD), path, name))
     section = {"title": "many_title", "figures": figures, "rows": refused}
     if len(photos) > MANY:
         section["text"] = ["many_most", {"most": MANY}]
-    zipped = bundle(found, fresh_folder()) if found else None
-    return {"sections": [section]}, gr.update(value=zipped and str(zipped), visible=bool(found))
+    try:
+        zipped = str(bundle(found, fresh_folder())) if found else None
+    except Exception as error:
+        zipped = None
+        refused.append({"name": "segdemo.zip", "value": sentence(error)})
+    return {"sections": [section]}, gr.update(value=zipped, visible=bool(zipped))
 
 
 def picture_file(picture: NDArray[np.uint8], name: str) -> dict[str, Any]:

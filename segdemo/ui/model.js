@@ -31,7 +31,7 @@ function curve(points) {
 
 function update() {
   const { error, title, rows = [], curve: points = [] } = props.value ?? {};
-  $(".message").textContent = error ? excuse(error) : "";
+  $(".message").textContent = error ? say(error) : "";
   $("h2").textContent = title ?? "";
   $("dl").replaceChildren(...rows.flatMap(([key, value]) => [make("dt", "", t(key)), make("dd", "", say(value))]));
   $(".curve svg")?.remove();

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..errors import sentence
 from ..registry import ModelSpec, find_model
-from ..weights import WeightsError, read_facts, weights_folder
+from ..weights import Facts, WeightsError, hub_place, local_weights, read_facts, weights_folder
 
 
 def present(model: str) -> tuple[dict[str, Any], str]:
@@ -12,11 +13,11 @@ def present(model: str) -> tuple[dict[str, Any], str]:
     try:
         facts = read_facts(spec)
     except WeightsError as error:
-        return {"error": str(error)}, ""
+        return {"error": sentence(error)}, ""
     rows = {
-        "fact_source": ["from_hub", facts["hub"]] if "hub" in facts else "from_here",
-        "fact_size": ["megabytes", {"size": f"{facts['bytes'] / 1e6:.1f}"}],
-        "fact_parameters": ["millions", {"count": f"{facts['parameters'] / 1e6:.1f}"}],
+        "fact_source": source(spec, facts),
+        "fact_size": ["megabytes", {"size": facts["bytes"] / 1e6}],
+        "fact_parameters": ["millions", {"count": facts["parameters"] / 1e6}],
         "fact_input": ["pixels", {"size": facts["input"]["size"]}],
         "fact_data": ", ".join(facts["data"]),
         "fact_trained": ["trained", {"minutes": facts["minutes"], "date": facts["date"]}],
@@ -24,6 +25,14 @@ def present(model: str) -> tuple[dict[str, Any], str]:
         "fact_sha256": facts["sha256"],
     }
     return {"title": spec.title, "rows": list(rows.items()), "curve": facts["curve"]}, card(spec)
+
+
+def source(spec: ModelSpec, facts: Facts) -> Any:
+    """Where the weights that are used come from."""
+    path, place = local_weights(spec), hub_place(spec, facts)
+    if place and (path is None or path.parent != weights_folder()):
+        return ["from_hub", dict(zip(("repo", "revision"), place, strict=True))]
+    return "from_here"
 
 
 def card(spec: ModelSpec) -> str:

@@ -1,20 +1,45 @@
 () => {
+  const { language, translator } = window.segdemo;
+  const apps = document.querySelectorAll("gradio-app"); // the rest of the document may be others'
+  for (const app of apps) app.lang = language;
+  if (window.__gradio_mode__ === "app") document.documentElement.lang = language;
+
   // Gradio's own parts come in English, and Gradio knows no Vietnamese: replace the texts we know.
-  const TEXTS = "TEXTS";
-  const texts = TEXTS[(navigator.language || "en").slice(0, 2)] ?? {};
-  const known = new Map(Object.entries(TEXTS.en).map(([key, text]) => [text, texts[key] ?? text]));
-  const translate = (root) => {
-    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-    for (let node = walker.currentNode; node; node = walker.nextNode()) {
-      const text = node.nodeType === Node.TEXT_NODE ? node.data.trim() : "";
-      const own = known.get(text);
-      if (own && own !== text) node.data = node.data.replace(text, own);
+  const own = translator(/^(said|gradio|tab)_|^(gone|photos?|camera|truth|many_(run|zip))$/);
+  const LABELS = ["aria-label", "title", "placeholder"];
+  // Our own parts are in the visitor's language; names of files and code are nobody's.
+  const LEFT = ".html-container, #card, .stem, code, pre";
+  const put = (node) => {
+    const element = node instanceof Text ? node.parentElement : node;
+    if (!(element instanceof Element) || element.closest(LEFT)) return;
+    if (node instanceof Text) {
+      const words = node.data.trim();
+      const ours = words && own(words);
+      if (ours && ours !== words) node.data = node.data.replace(words, () => ours);
+      return;
+    }
+    for (const label of LABELS) {
+      const words = element.getAttribute(label);
+      const ours = words && own(words);
+      if (ours && ours !== words) element.setAttribute(label, ours);
     }
   };
-  translate(document.body);
-  new MutationObserver((changes) => {
-    for (const { target, addedNodes } of changes) [target, ...addedNodes].forEach(translate);
-  }).observe(document.body, { childList: true, characterData: true, subtree: true });
+  const putAll = (root) => {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+    for (let node = root; node; node = walker.nextNode()) put(node);
+  };
+  const watcher = new MutationObserver((changes) => {
+    for (const { type, target, addedNodes } of changes)
+      if (type === "childList") addedNodes.forEach(putAll);
+      else put(target);
+  });
+  for (const app of apps) {
+    putAll(app);
+    watcher.observe(app, {
+      subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: LABELS,
+    });
+  }
+  document.title = own(document.title) ?? document.title;
 
   // A camera that faces the visitor is shown as a mirror; what it takes is not (style.css).
   const mirror = ({ target }) => {

@@ -21,6 +21,9 @@ QUEUE = 64  # who would be further back is told at once that the page is busy
 
 # Events of the page are no endpoints for programs. Those that may run a network wait in its queue.
 AT_ONCE: dict[str, Any] = {"api_visibility": "private", "queue": False}
+TOLD: dict[str, Any] = {
+    "api_visibility": "private"
+}  # a State's change is seen after the queue only
 NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network"}
 
 SNIPPETS = {path.stem: path.read_text("utf-8") for path in (HERE / "snippets").glob("*.txt")} | {
@@ -65,7 +68,7 @@ def build_page() -> gr.Blocks:
 
 def choice(elem_id: str) -> gr.HTML:
     """Which model; the value is its name."""
-    known = [{"name": name, "title": spec.title} for name, spec in MODELS.items()]
+    known = [{"name": s.name, "title": s.title, "finds": s.finds} for s in MODELS.values()]
     return drawn("choice", value=next(iter(MODELS)), models=known, elem_id=elem_id)
 
 
@@ -127,29 +130,38 @@ def add_photo_tab() -> gr.HTML:
         **NETWORK,
     )
     # The other tabs are worked out when they are looked at, and again after a change.
-    open_tab = gr.State("see")
-    see_tab.select(lambda: "see", None, open_tab, **AT_ONCE)
+    open_tab, changes = gr.State("see"), gr.State(0)
+    looked.then(lambda count: count + 1, changes, changes, **TOLD)
+    see_tab.select(lambda: "see", None, open_tab, **TOLD)
+    scores = [photo, model, truth, names, threshold, kept]
     others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
         (compare_tab, "compare", figures.compare, [photo, kept], compared),
-        (score_tab, "score", figures.score, [photo, model, truth, names, threshold, kept], scored),
+        (score_tab, "score", figures.score, scores, scored),
         (inside_tab, "inside", figures.look_inside, [photo, model], inside),
     ]
     for tab, name, work, inputs, output in others:
-        tab.select(partial(str, name), None, open_tab, **AT_ONCE)
-        tab.select(work, inputs, output, **NETWORK)
-        looked.then(figures.if_open(name, work), [open_tab, *inputs], output, **NETWORK)
-    seen.take(answers.take, [photo, model, kept], download, **NETWORK)
+        tab.select(partial(str, name), None, open_tab, **TOLD)
+        gr.on(
+            [open_tab.change, changes.change, *([truth.change] if output is scored else [])],
+            figures.if_open(name, work),
+            [open_tab, *inputs],
+            output,
+            trigger_mode="always_last",
+            **NETWORK,
+        )
+    seen.take(
+        answers.take,
+        [photo, model, kept],
+        download,
+        show_progress_on=seen,
+        trigger_mode="multiple",  # none of two clicks in a row is lost
+        **NETWORK,
+    )
     seen.settle(answers.settled, None, threshold, **AT_ONCE)
     # What comes from an example goes when the visitor brings something.
     gr.on([photo.upload, photo.clear], lambda: None, None, truth, **AT_ONCE)
     gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
     shelf.pick(examples.pick, None, [photo, model, truth, names], **AT_ONCE)
-    truth.change(
-        figures.if_open("score", figures.score),
-        [open_tab, photo, model, truth, names, threshold, kept],
-        scored,
-        **NETWORK,
-    )
     return model
 
 
@@ -175,7 +187,7 @@ def add_live_tab() -> None:
         stream_every=0.05,
         time_limit=LIVE_SECONDS,
         concurrency_id="live",
-        concurrency_limit=2,
+        concurrency_limit=8,  # they share the device frame by frame
         show_progress="hidden",
         api_visibility="private",
     )

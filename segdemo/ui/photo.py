@@ -1,7 +1,6 @@
 """The page's way in for a picture. A file of its own, since Gradio writes a stub beside it."""
 
 import base64
-import binascii
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -17,9 +16,9 @@ class Photo(gr.Image):
     is_template = True  # in the browser it is a gr.Image
 
     def preprocess(self, payload: ImageData | None) -> str | bytes | None:
-        if payload and payload.url and payload.url.startswith("data:"):
+        if payload and self.streaming and payload.url and payload.url.startswith("data:"):
             try:
                 return base64.b64decode(payload.url.partition(",")[2])
-            except binascii.Error:
-                return b""
+            except ValueError:
+                return b"\0"  # refused like any other broken picture
         return payload.path if payload else None

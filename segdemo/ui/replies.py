@@ -7,11 +7,22 @@ from pathlib import Path
 import gradio as gr
 
 from ..errors import sentence
+from ..images import BadImage
+from .components import TEXTS
 
 
 def told(error: Exception) -> gr.Error:
     """The error as Gradio sends it. It goes out as HTML, and may hold what a visitor sent."""
-    return gr.Error(escape(sentence(error)), title="That did not work", print_exception=False)
+    return gr.Error(
+        escape(sentence(error), quote=False), title="That did not work", print_exception=False
+    )
+
+
+def still_there(photo: str) -> str:
+    """The path of a visitor's photo. Raises BadImage where it was deleted since."""
+    if not Path(photo).is_file():
+        raise BadImage(TEXTS["en"]["gone"])
+    return photo
 
 
 def fresh_folder() -> Path:

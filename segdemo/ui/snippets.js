@@ -4,11 +4,25 @@ function update() {
   for (const code of $$("pre code"))
     code.textContent = props.snippets[code.dataset.name].replaceAll("{place}", place).replaceAll("{model}", props.value);
 }
-for (const button of $$("button"))
+
+for (const section of $$("section")) {
+  const code = section.querySelector("code");
+  const words = make("span", "", t("copy"));
+  const button = make("button", "", words, make("span", "unseen", ` ${section.querySelector("h3").textContent}`));
+  button.type = "button";
+  const tell = (key) => (words.textContent = $(".told").textContent = t(key));
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
-    button.textContent = t("copied");
-    setTimeout(() => (button.textContent = t("copy")), 1500);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      tell("copied");
+    } catch {
+      // No clipboard: the page came over plain http, or in a frame that may not have one.
+      getSelection().selectAllChildren(code);
+      tell("press_copy");
+    }
+    setTimeout(() => ((words.textContent = t("copy")), ($(".told").textContent = "")), 3000);
   });
+  section.querySelector("pre").before(button);
+}
 watch("value", update);
 update();

@@ -7,9 +7,12 @@ import gradio as gr
 from .components import HERE, TEXTS
 
 CSS = (HERE / "style.css").read_text("utf-8")
-JS = (HERE / "page.js").read_text("utf-8").replace('"TEXTS"', json.dumps(TEXTS))
+JS = (HERE / "page.js").read_text("utf-8")
+COMMON = (HERE / "common.js").read_text("utf-8").replace('"TEXTS"', json.dumps(TEXTS), 1)
+HEAD = f"<script>{COMMON}</script>"
 THEME = gr.themes.Soft(
     primary_hue="teal",
+    secondary_hue="teal",
     neutral_hue="slate",
     # What the visitor has: nothing is fetched from elsewhere.
     font=["system-ui", "sans-serif"],
@@ -35,4 +38,13 @@ THEME = gr.themes.Soft(
     checkbox_background_color_selected="*primary_700",
     checkbox_background_color_selected_dark="*primary_700",
     button_secondary_text_color="*body_text_color",
+    link_text_color="*primary_700",
+    link_text_color_dark="*primary_300",
+    link_text_color_visited="*primary_700",
+    link_text_color_visited_dark="*primary_300",
+    # White on Soft's lighter teal is hard to read, too.
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
 )

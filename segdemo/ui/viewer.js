@@ -6,6 +6,7 @@ const context = canvas.getContext("2d");
 const root = $(".viewer");
 const sliders = { opacity: $(".opacity input"), threshold: $(".threshold input"), divider: $(".divider") };
 const style = { hidden: new Set(), colours: new Map() }; // by class name: kept from photo to photo
+const rows = new Map(); // class name -> its line in the list
 let shown = null; // { photo, first, sure, labels, edges, width, height } of the value on screen
 let peek = false; // the photo alone, as long as a pointer or the space bar is down
 let turn = 0; // counts the answers
@@ -42,12 +43,14 @@ function grey({ data }) {
   return values;
 }
 
-// Labels of the shown pixels: for a model of one class they depend on the threshold.
+// Labels of the shown pixels, and how probable they are: for a model of one class both depend on
+// the threshold.
 function relabel() {
   const { first, width, height } = shown;
   if (props.value.binary) {
     const least = Math.round(sliders.threshold.value * LEVELS);
     shown.labels = first.map((p) => (p >= least ? 1 : 0));
+    shown.sure = first.map((p) => (p >= least ? p : LEVELS - p));
   } else shown.labels = first;
   shown.edges = outline(shown.labels, width, height, Math.max(1, Math.floor(Math.max(width, height) / 400)));
 }
@@ -109,37 +112,48 @@ function drawNow() {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.putImageData(picture, 0, 0);
   root.dataset.view = view();
-  root.style.setProperty("--divider", `${sliders.divider.value}%`);
   root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
 }
 
-// What was found: a line for each class, with its share of the picture.
+// What was found: a line for each class, with its share of the picture. Lines stay while their
+// class does, and live in their place: somebody may be using their controls.
 function list() {
   const counts = new Array(props.value.classes.length).fill(0);
   for (const here of shown.labels) counts[here]++;
   const found = counts
     .map((count, here) => ({ here, part: (100 * count) / shown.labels.length }))
-    .filter(({ here, part }) => here && part > 0)
-    .sort((one, other) => other.part - one.part);
-  $(".classes").replaceChildren(...found.map(({ here, part }) => row(here, part)));
+    .filter(({ here, part }) => here && part > 0);
+  if (!props.live) found.sort((one, other) => other.part - one.part);
+  const names = found.map(({ here }) => name(here));
+  for (const [gone, line] of rows) if (!names.includes(gone)) line.remove(), rows.delete(gone);
+  for (const [place, { here, part }] of found.entries()) {
+    if (!rows.has(name(here))) rows.set(name(here), row(name(here)));
+    const line = rows.get(name(here));
+    if ($(".classes").children[place] !== line) $(".classes").insertBefore(line, $(".classes").children[place]);
+    const [colour, share] = line.querySelectorAll("[type=color], b");
+    if (colour.value !== hex(colourOf(here))) colour.value = hex(colourOf(here)); // another model's
+    share.textContent = t("percent", { part });
+  }
   const only = props.value.binary && t(name(1));
-  $(".found").textContent = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all");
+  const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all");
+  if ($(".found").textContent !== none) $(".found").textContent = none; // it is read out
 }
 
-function row(here, part) {
-  const show = Object.assign(make("input"), { type: "checkbox", checked: visible(here) });
-  show.setAttribute("aria-label", t("show_class", { thing: t(name(here)) }));
+function row(called) {
+  const thing = t(called);
+  const show = Object.assign(make("input"), { type: "checkbox", checked: !style.hidden.has(called) });
+  show.setAttribute("aria-label", t("show_class", { thing }));
   show.addEventListener("change", () => {
-    style.hidden[show.checked ? "delete" : "add"](name(here));
+    style.hidden[show.checked ? "delete" : "add"](called);
     draw();
   });
-  const colour = Object.assign(make("input"), { type: "color", value: hex(colourOf(here)) });
-  colour.setAttribute("aria-label", t("colour_of", { thing: t(name(here)) }));
+  const colour = Object.assign(make("input"), { type: "color" });
+  colour.setAttribute("aria-label", t("colour_of", { thing }));
   colour.addEventListener("input", () => {
-    style.colours.set(name(here), rgb(colour.value));
+    style.colours.set(called, rgb(colour.value));
     draw();
   });
-  return make("li", "", show, colour, make("span", "", t(name(here))), make("b", "", `${number(part, 1)} %`));
+  return make("li", "", show, colour, make("span", "", thing), make("b"));
 }
 
 function tell() {
@@ -154,8 +168,7 @@ function facts({ size, milliseconds, device }) {
   const rate = (1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]);
   const values = {
     width: size[0], height: size[1], device,
-    all: number(all / 1000, 2), network: number(milliseconds.network / 1000, 2),
-    rate: number(rate || 0, 1),
+    all: all / 1000, network: milliseconds.network / 1000, rate: rate || 0,
   };
   $(".facts").textContent = t(props.live ? "facts_live" : "facts", values);
 }
@@ -170,14 +183,14 @@ async function update() {
   const mine = ++turn;
   if (!value?.photo) {
     shown = null;
-    return message(value?.error ? excuse(value.error) : t(props.waiting), value?.error ? "error" : "empty");
+    return message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
   }
   try {
     const urls = [value.photo, value.map, ...(value.sure ? [value.sure] : [])].map((file) => file.url ?? file);
     const [photo, map, sure] = await Promise.all(urls.map(pixels));
     if (mine !== turn) return; // a later answer has come
     const first = grey(map);
-    shown = { photo: photo.data, first, sure: sure ? grey(sure) : first, width: photo.width, height: photo.height };
+    shown = { photo: photo.data, first, sure: sure && grey(sure), width: photo.width, height: photo.height };
   } catch {
     return message(t("gone"), "error");
   }
