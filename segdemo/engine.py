@@ -5,30 +5,27 @@ import math
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from .hub import HubError
-from .images import load_image
+from .images import Source, load_shown
 from .preprocess import as_tensor, preprocess
 from .registry import MODELS, ModelSpec, find_model
 from .weights import WeightsError, find_weights, read_facts
 from .zerogpu import ZERO_GPU, on_gpu
-
-Source = str | PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 THRESHOLD = 0.5
 FORGET = 30.0  # seconds, after which a Hub that did not answer is asked again
@@ -57,15 +54,28 @@ class Segmentation:
     threshold: float = THRESHOLD
     device: str = "cpu"
 
-    @property
+    @cached_property
     def labels(self) -> NDArray[np.uint8]:
         """uint8 [H, W] at the picture's own size, indexes `classes`."""
-        return self._answer[0]
+        labels = np.empty(self.size, np.uint8)
+        for rows, part in self._bands():
+            one = len(part) == 1
+            chosen = part[0].sigmoid() >= self.threshold if one else part.argmax(dim=0)
+            labels[rows] = chosen.to(torch.uint8).numpy()
+        return labels
 
-    @property
+    @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """float32 [H, W], 0..1: the probability of the label that was chosen."""
-        return self._answer[1]
+        confidence = np.empty(self.size, np.float32)
+        for rows, part in self._bands():
+            if len(part) == 1:
+                p = part[0].sigmoid()
+                sure = torch.where(p >= self.threshold, p, 1 - p)
+            else:
+                sure = part.softmax(dim=0).amax(dim=0)
+            confidence[rows] = sure.numpy()
+        return confidence
 
     @cached_property
     def coverage(self) -> dict[str, float]:
@@ -74,13 +84,13 @@ class Segmentation:
         shares = pixels / self.labels.size
         return {name: float(shares[i]) for i, name in enumerate(self.classes) if i}
 
-    @cached_property
-    def _answer(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def _bands(self) -> Iterator[tuple[slice, Tensor]]:
+        """The logits at the picture's own size, float32 [C, rows, W], a band of rows at a time.
+
+        Bilinear, as F.interpolate does it; but the logits of 21 classes for a whole 12-megapixel
+        photo would take a gigabyte.
+        """
         (height, width), channels = self.size, len(self.logits)
-        labels = np.empty((height, width), np.uint8)
-        confidence = np.empty((height, width), np.float32)
-        # Bilinear, as F.interpolate does it, but the rows in bands: the probabilities of 21
-        # classes for a whole 12-megapixel photo would take a gigabyte.
         wide = F.interpolate(
             self.logits[None], (self.logits.shape[1], width), mode="bilinear", align_corners=False
         )[0]
@@ -92,15 +102,7 @@ class Segmentation:
             above = y.long()
             below = (above + 1).clamp(max=rows - 1)
             part = torch.lerp(wide[:, above], wide[:, below], (y - above)[None, :, None])
-            if channels == 1:
-                p = part[0].sigmoid()
-                chosen = p >= self.threshold
-                sure = torch.where(chosen, p, 1 - p)
-            else:
-                sure, chosen = part.softmax(dim=0).max(dim=0)
-            labels[top : top + band] = chosen.to(torch.uint8).numpy()
-            confidence[top : top + band] = sure.numpy()
-        return labels, confidence
+            yield slice(top, top + band), part
 
 
 class Runner:
@@ -161,7 +163,8 @@ def segment(image: Source, model: str = "chair-unet", threshold: float = THRESHO
     Raises BadImage, UnknownModel, WeightsError.
     """
     runner = ready(find_model(model))
-    return runner(load_image(image), threshold)
+    shown, size = load_shown(image)
+    return replace(runner(shown, threshold), size=size)
 
 
 def load_network(model: str, folder: Path | None = None) -> nn.Module:

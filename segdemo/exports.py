@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .engine import Source
-from .images import load_image
+from .images import Source, load_image
 from .overlay import Colour, cutout_png, grey_png, paint, palette_png
 from .predict import OPACITY, Prediction
 from .regions import find_regions, polygon, run_lengths

@@ -19,6 +19,7 @@ MAX_SIDE = 20_000  # panoramas fit; a strip a million pixels long is no photo an
 MAX_SCANS = 500  # a JPEG has 1 to 12; each costs a pass over all pixels, so thousands cost hours
 # What cameras, phones and browsers save. Few, because every decoder is a door for hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+SHOWN = 1280  # pixels: the longer side of what a screen shows
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"  # the same, as people know them
 
 # EXIF orientation (tag 274): what turns the stored picture upright. 1 is upright already.
@@ -31,6 +32,9 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = {UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
+
+Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 register_heif_opener()
 # Pillow only warns between 89 and 179 megapixels. The filter is set once for the whole process,
@@ -43,7 +47,7 @@ class BadImage(ValueError):
 
 
 def load_image(
-    source: str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8],
+    source: Source,
     *,
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
@@ -63,20 +67,46 @@ def load_image(
     Raises:
         BadImage: whatever is wrong with the source; nothing else, whatever a file holds.
     """
+    return _load(source, max_bytes, max_pixels)[0]
+
+
+def load_shown(source: Source) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The picture as a screen shows it: that is what networks look at, too.
+
+    Much quicker than `load_image` for a large photo: a JPEG is decoded no larger than need be.
+    Returns uint8 RGB of `shown_size`, and height and width of the whole picture, upright. Raises
+    BadImage.
+    """
+    return _load(source, MAX_BYTES, MAX_PIXELS, SHOWN)
+
+
+def shown_size(height: int, width: int, side: int = SHOWN) -> tuple[int, int]:
+    """The size for a screen: `side` pixels at the longer side, never enlarged."""
+    scale = min(1, side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _load(
+    source: Source, max_bytes: int, max_pixels: int, side: int | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The picture, its longer side at most `side` pixels, and height and width of the whole."""
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
             raise BadImage(
                 "An image array must be RGB of type uint8 and shape [height, width, 3],"
                 f" but this one is {source.dtype} of shape {list(source.shape)}."
             )
-        _check_size(source.shape[1], source.shape[0], max_pixels)
-        return np.array(source, order="C")
+        height, width = source.shape[:2]
+        _check_size(width, height, max_pixels)
+        if side is None or max(height, width) <= side:
+            return np.array(source, order="C"), (height, width)
+        source = Image.fromarray(source)
     if isinstance(source, Image.Image):
-        return _decode(source, max_pixels)
+        return _decode(source, max_pixels, side)
     if isinstance(source, bytes):
-        return _decode(_checked(source, len(source), max_bytes), max_pixels)
+        return _decode(_checked(source, len(source), max_bytes), max_pixels, side)
     if isinstance(source, str | os.PathLike):
-        return _decode(_read(source, max_bytes), max_pixels)
+        return _decode(_read(source, max_bytes), max_pixels, side)
     raise BadImage("An image must be given as a file's path, a PIL image or a NumPy array.")
 
 
@@ -113,13 +143,26 @@ def _checked(data: bytes, size: int, max_bytes: int) -> bytes:
     return data
 
 
-def _decode(source: bytes | Image.Image, max_pixels: int) -> NDArray[np.uint8]:
+def _decode(
+    source: bytes | Image.Image, max_pixels: int, side: int | None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Decode and convert; every way in which that can fail becomes a BadImage."""
     try:
         image = _open(source, max_pixels) if isinstance(source, bytes) else source
-        _check_size(*image.size, max_pixels)  # only the header has been read so far
+        width, height = image.size
+        _check_size(width, height, max_pixels)  # only the header has been read so far
+        tall, wide = shown_size(height, width, side or MAX_SIDE)
+        if image is not source:  # a caller's own image would become smaller for them too
+            image.draft(None, (wide, tall))  # a JPEG can decode at a half, a quarter or an eighth
         image.load()
-        return np.array(_to_rgb(image))
+        turn = _turn(image)
+        times = min(image.width // wide, image.height // tall)
+        if times > 1 and image.mode in ("L", "RGB", "CMYK"):
+            image = image.reduce(times)
+        rgb = _to_rgb(image).resize((wide, tall))
+        if turn is not None:
+            rgb = rgb.transpose(turn)
+        return np.array(rgb), (height, width) if turn not in SIDEWAYS else (width, height)
     except BadImage:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError) as error:
@@ -183,12 +226,16 @@ def _kind(data: bytes) -> str:
     return "either not a picture or a damaged one"
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """A loaded picture of any mode becomes RGB: upright, in sRGB, transparency over white."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns a stored picture upright."""
     try:
-        turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a photo with broken EXIF, which raises anything, is still a good photo
-        turn = None
+        return None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """A loaded picture of any mode becomes RGB: in sRGB, transparency over white."""
     if image.mode == "La":  # Pillow can turn premultiplied grey into LA, but into nothing else
         image = image.convert("LA")
     profile = image.info.get("icc_profile")
@@ -211,7 +258,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if rgba is not None:
         colours, image = image, Image.new("RGB", image.size, "white")
         image.paste(colours, mask=rgba.getchannel("A"))
-    return image.transpose(turn) if turn is not None else image
+    return image
 
 
 def _grey_to_8_bits(image: Image.Image) -> Image.Image:

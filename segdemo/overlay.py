@@ -62,12 +62,6 @@ def outline(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     return edges & (labels > 0)
 
 
-def shown_size(height: int, width: int, side: int = 1280) -> tuple[int, int]:
-    """Height and width with the longer side at most `side`, the aspect kept."""
-    scale = min(1.0, side / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 def resize(photo: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """uint8 RGB [H, W, 3] -> [h, w, 3], for size (h, w)."""
     if photo.shape[:2] == size:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import THRESHOLD, Segmentation, Source, ready
+from .engine import THRESHOLD, Segmentation, ready
 from .errors import refuse_if_late
-from .images import load_image
-from .overlay import colour, grey_png, paint, resize, shown_size, webp
+from .images import Source, load_shown
+from .overlay import colour, grey_png, paint, webp
 from .registry import ModelSpec, find_model
 
 OPACITY = 0.6
@@ -102,13 +102,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo that was read. pixels, shown: uint8 RGB [H, W, 3], at its own size and for a screen.
+    """A photo that was read.
 
+    shown: at the size for a screen, uint8 RGB [h, w, 3]. size: height and width of the whole.
     milliseconds: that reading it took.
     """
 
-    pixels: NDArray[np.uint8]
     shown: NDArray[np.uint8]
+    size: tuple[int, int]
     milliseconds: dict[str, float]
 
 
@@ -117,9 +118,8 @@ def read(source: Source) -> Photo:
     refuse_if_late()
     spent: dict[str, float] = {}
     with stage(spent, "read"):
-        pixels = load_image(source)
-        shown = resize(pixels, shown_size(*pixels.shape[:2]))
-    return Photo(pixels, shown, spent)
+        shown, size = load_shown(source)
+    return Photo(shown, size, spent)
 
 
 def predict_on(photo: Photo, model: str, threshold: float = THRESHOLD) -> Prediction:
@@ -127,7 +127,7 @@ def predict_on(photo: Photo, model: str, threshold: float = THRESHOLD) -> Predic
     spec, spent = find_model(model), dict(photo.milliseconds)
     runner = ready(spec)
     with runner.lock, stage(spent, "network"):
-        result = runner(photo.pixels, threshold)
+        result = replace(runner(photo.shown, threshold), size=photo.size)
     log.info("answered", extra={"model": model, "milliseconds": dict(spent)})
     return Prediction(spec, result, photo.shown, spent)
 

@@ -1,14 +1,21 @@
 """Other programs that use the page: each gives a photo and gets the mask. Python's is elsewhere."""
 
+import ast
+import asyncio
+import base64
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
-from conftest import CHAIR
+from conftest import CHAIR, served
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
 
 import segdemo
@@ -52,3 +59,30 @@ def test_javascript(url: str, tmp_path: Path) -> None:
     script, mask = Path(__file__).with_name("client.mjs"), tmp_path / "mask.png"
     report = json.loads(output("node", script, JAVASCRIPT, url, CHAIR, mask))
     expect_the_mask(mask, report)
+
+
+def test_mcp(tmp_path: Path) -> None:
+    """A tool for assistants, with the photo inside the call; addresses are fetched for nobody."""
+    inside = f"data:image/webp;base64,{base64.b64encode(CHAIR.read_bytes()).decode()}"
+
+    async def segment(page: str, photo: str) -> str:
+        async with (
+            streamablehttp_client(f"{page}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            assert set(tools) == {"segment", "compare", "score", "batch"}
+            for name, described in tools["segment"].inputSchema["properties"].items():
+                assert described["description"].endswith("."), name
+            answer = await session.call_tool("segment", {"photo": photo, "model": "fcn"})
+            return str(answer.content[0].text)
+
+    # In a thread of its own: the browser of other tests has its loop in this one.
+    with served(GRADIO_MCP_SERVER="true") as page, ThreadPoolExecutor(1) as pool:
+        files = ast.literal_eval(pool.submit(asyncio.run, segment(page, inside)).result())
+        with pytest.raises(ExceptionGroup) as refused:
+            pool.submit(asyncio.run, segment(page, f"{page}config")).result()
+        assert "400 Bad Request" in str(refused.value.exceptions[0])
+        (tmp_path / "mask.png").write_bytes(httpx.get(files[1]["url"]).content)
+    expect_the_mask(tmp_path / "mask.png", files[2])

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import scene
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile
+from PIL import ExifTags, Image, ImageCms, ImageFile
 
-from segdemo.images import MAX_PIXELS, BadImage, load_image
+from segdemo.images import MAX_PIXELS, BadImage, load_image, load_shown, shown_size
 
 RED, GREEN, BLUE, YELLOW = (230, 20, 20), (20, 200, 20), (20, 20, 230), (230, 230, 20)
 ORIENTATION = 274
@@ -577,3 +578,23 @@ def test_whatever_a_file_holds_only_bad_image_escapes(
             assert found.ndim == 3
     assert min(outcomes.values()) > 20  # else the mutations are too weak or too strong to tell
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_large_photo_is_read_as_a_screen_shows_it(tmp_path: Path, turn: int, ending: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    path = tmp_path / f"photo.{ending}"
+    Image.fromarray(scene(1, 2000, 3001)).save(path, exif=exif)
+    whole = load_image(path)
+    shown, size = load_shown(path)
+    assert size == whole.shape[:2] == ((2000, 3001) if turn == 1 else (3001, 2000))
+    assert shown.shape[:2] == shown_size(*size) and max(shown.shape) == 1280
+    expected = Image.fromarray(whole).resize(shown.shape[1::-1])
+    assert np.abs(shown.astype(int) - np.asarray(expected)).mean() < 2
+    with Image.open(path) as image:  # a caller's own image stays as it is
+        assert np.array_equal(load_shown(image)[0].shape, shown.shape)
+        assert image.size == (3001, 2000)
+    small = scene(2)
+    assert np.array_equal(load_shown(small)[0], small)

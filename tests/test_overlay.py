@@ -7,7 +7,8 @@ import pytest
 from conftest import scene
 from PIL import Image
 
-from segdemo.overlay import colour, grey_png, outline, paint, resize, shown_size
+from segdemo.images import shown_size
+from segdemo.overlay import colour, grey_png, outline, paint, resize
 
 
 def test_paint_changes_the_labelled_pixels_and_no_other() -> None:

@@ -13,9 +13,10 @@ from ..data import IGNORE
 from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import bundle
+from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
-from ..overlay import colour, paint, resize, resize_labels, shown_size, webp
+from ..overlay import colour, paint, resize, resize_labels, webp
 from ..predict import OPACITY, Prediction, predict, read
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
@@ -128,7 +129,7 @@ def look_inside(photo: str | None, model: str) -> Any:
     """What the network makes of the photo, stage by stage, and what each skip is good for."""
     if photo is None:
         return None
-    inside = inside_of(find_model(model), read(still_there(photo)).pixels)
+    inside = inside_of(find_model(model), read(still_there(photo)).shown)
     sections = [
         explained(kind, [stage_figure(stage) for stage in stages])
         for kind, stages in groupby(inside.stages, lambda stage: stage.kind)
