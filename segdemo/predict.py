@@ -61,7 +61,7 @@ class Prediction:
         """
         with stage(self.milliseconds, "pictures"):
             screen = self.screen
-            labels, sure = screen.labels, screen.confidence
+            sure, labels = screen.confidence, screen.labels  # in this order, one pass
             layers = {"photo": webp(self.shown)}
             if self.spec.binary:
                 layers["map"] = grey_png(in_levels(np.where(labels, sure, 1 - sure)))
