@@ -102,15 +102,15 @@ def sample(pid: int, temp: Path) -> tuple[float, int, int, float]:
 
 def soak(address: str, pid: int, temp: Path, minutes: float, pause: float) -> None:
     """A photo every `pause` seconds, each by a visitor of its own; a line a minute."""
-    print("| minute | answers | MB | file descriptors | files | MB of files |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| minute | answers | MB | file descriptors | files | MB of files | MB, drawn |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     started, answers, lines = time.monotonic(), 0, 0
     given = photos(40)
     while (now := time.monotonic() - started) < 60 * minutes + 1:
         if now >= 60 * lines:
             memory, descriptors, files, size = sample(pid, temp)
-            line = f"| {lines} | {answers} | {memory:.0f} | {descriptors} | {files} | {size:.1f} |"
-            print(line, flush=True)
+            line = f"| {lines} | {answers} | {memory:.0f} | {descriptors} | {files} | {size:.1f}"
+            print(f"{line} | {'▇' * round(memory / 40)} |", flush=True)
             lines += 1
         visitor = Visitor(address)
         told = visitor.segment(given[answers % len(given)], MODEL)
