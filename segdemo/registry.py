@@ -81,7 +81,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 finds="Cars, from the side and in the street.",
                 classes=("background", "car"),
                 build=UNetVGG16,
-                input_size=224,
+                input_size=288,
                 # What published VGG16 weights expect.
                 mean=(0.485, 0.456, 0.406),
                 std=(0.229, 0.224, 0.225),
