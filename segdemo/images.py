@@ -159,7 +159,9 @@ def _decode(
         times = min(image.width // wide, image.height // tall)
         if times > 1 and image.mode in ("L", "RGB", "CMYK"):
             image = image.reduce(times)
-        rgb = _to_rgb(image).resize((wide, tall))
+        rgb = _to_rgb(image)
+        if rgb.size != (wide, tall):  # Pillow would copy all of it else
+            rgb = rgb.resize((wide, tall))
         if turn is not None:
             rgb = rgb.transpose(turn)
         return np.array(rgb), (height, width) if turn not in SIDEWAYS else (width, height)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,12 @@ class Prediction:
         """
         return replace(self, result=replace(self.result, threshold=threshold))
 
-    @property
+    @cached_property
     def screen(self) -> Segmentation:
         """The answer at the size of the shown photo."""
         height, width = self.shown.shape[:2]
-        return replace(self.result, size=(height, width))
+        same = self.result.size == (height, width)  # then its labels are worked out once
+        return self.result if same else replace(self.result, size=(height, width))
 
     def overlay(self, opacity: float) -> NDArray[np.uint8]:
         """The shown photo with the labels painted over it, uint8 RGB [h, w, 3]."""

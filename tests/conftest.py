@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=path, args=arguments)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Makes a page of another origin that holds this HTML; its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args, directory=str(tmp_path))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def make(html: str) -> str:
+        page = f"<!doctype html><title>Somebody's page</title><h1>Somebody's page</h1>{html}"
+        (tmp_path / "index.html").write_text(page)
+        return f"http://localhost:{server.server_port}/"
+
+    yield make
+    server.shutdown()
+    server.server_close()

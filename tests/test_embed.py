@@ -1,16 +1,14 @@
 """The page in other pages, behind a proxy, and shared: as other people's visitors meet it."""
 
 import argparse
-import http.server
 import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,30 +24,6 @@ sys.path.insert(0, str(ROOT))
 import app
 
 Place = Page | FrameLocator
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """Makes a page of another origin that holds this HTML; its address."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: object) -> None:
-            super().__init__(*args, directory=str(tmp_path))
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def make(html: str) -> str:
-        page = f"<!doctype html><title>Somebody's page</title><h1>Somebody's page</h1>{html}"
-        (tmp_path / "index.html").write_text(page)
-        return f"http://localhost:{server.server_port}/"
-
-    yield make
-    server.shutdown()
-    server.server_close()
 
 
 @contextmanager

@@ -3,12 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -142,34 +140,21 @@ def test_a_full_queue_says_so_at_once_and_confuses_nobody(page: tuple[str, Path]
 
 
 def test_another_page_may_embed_it_and_no_policy_is_broken(
-    page: tuple[str, Path], browser: Browser
+    page: tuple[str, Path], browser: Browser, host: Callable[[str], str]
 ) -> None:
     """In a real browser, from another origin: the page works within an iframe."""
 
-    class Host(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(f'<iframe src="{page[0]}" width=900 height=900></iframe>'.encode())
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    host = HTTPServer(("127.0.0.1", 0), Host)
-    Thread(target=host.serve_forever, daemon=True).start()
     opened = browser.new_page()
     opened.set_default_timeout(60_000)
     said: list[str] = []
     asked: list[str] = []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(f"http://localhost:{host.server_port}/")
+    opened.goto(host(f'<iframe src="{page[0]}" width=900 height=900></iframe>'))
     inner = opened.frame_locator("iframe")
     inner.locator("#photo input[type=file]").set_input_files(CHAIR)
     inner.locator("#viewer .viewer[data-state=answer]").wait_for()
     opened.close()
-    host.shutdown()
     assert not [line for line in said if "Content Security Policy" in line]
     local = re.compile(r"(blob:)?http://(127\.0\.0\.1|localhost):|data:")
     assert not [url for url in asked if not local.match(url)]  # nothing from elsewhere

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,14 @@ def look(
 
 def answer(prediction: Prediction) -> dict[str, Any]:
     """What viewer.js paints, its pictures as files."""
-    folder, layers = fresh_folder(), prediction.layers()
-    value = described(prediction)
-    for name, content in layers.items():
-        path = folder / f"{name}.{'webp' if name == 'photo' else 'png'}"
+    folder = fresh_folder()
+
+    def as_file(name: str, kind: str, content: bytes) -> dict[str, Any]:
+        path = folder / f"{name}.{kind}"
         path.write_bytes(content)
-        value[name] = file(path)
-    return value
+        return file(path)
+
+    return described(prediction, as_file)
 
 
 def frame(photo: bytes | None, model: str) -> Any:
@@ -92,20 +93,23 @@ def frame(photo: bytes | None, model: str) -> Any:
     if request := errors.current_request():
         request.begun = True  # however late: who looks at their camera has not left
     try:
-        prediction = predict(photo, model)
-        layers = prediction.layers()
-        value = described(prediction)
-        for name, content in layers.items():
-            kind = "webp" if name == "photo" else "png"
-            value[name] = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-        return value
+        return described(predict(photo, model), as_url)
     except Exception as error:
         return {"error": sentence(error)}
 
 
-def described(prediction: Prediction) -> dict[str, Any]:
+def as_url(name: str, kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def described(prediction: Prediction, put: Callable[[str, str, bytes], Any]) -> dict[str, Any]:
+    """The viewer's value. put: turns a picture's name, kind and content into what it loads."""
     height, width = prediction.result.size
-    return {
+    pictures = {
+        name: put(name, "webp" if name == "photo" else "png", content)
+        for name, content in prediction.layers().items()
+    }
+    return pictures | {
         "classes": prediction.classes(),
         "binary": prediction.spec.binary,
         "size": [width, height],

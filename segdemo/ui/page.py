@@ -21,9 +21,8 @@ QUEUE = 64  # who would be further back is told at once that the page is busy
 
 # Events of the page are no endpoints for programs. Those that may run a network wait in its queue.
 AT_ONCE: dict[str, Any] = {"api_visibility": "private", "queue": False}
-TOLD: dict[str, Any] = {
-    "api_visibility": "private"
-}  # a State's change is seen after the queue only
+# What sets a State whose change is listened for: Gradio sees that after queued events only.
+TOLD: dict[str, Any] = {"api_visibility": "private"}
 NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network"}
 
 SNIPPETS = {path.stem: path.read_text("utf-8") for path in (HERE / "snippets").glob("*.txt")} | {
