@@ -1,0 +1,89 @@
+"""What makes a network fast leaves its answers as they were."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import scene
+from torch import nn
+
+from segdemo import engine, fast
+from segdemo.engine import load_network
+from segdemo.fast import FUSES, made_fast, round_weights
+from segdemo.registry import MODELS
+
+CPU = torch.device("cpu")
+
+
+def every_kind() -> nn.Sequential:
+    """Convolutions of all the kinds that networks have, with BatchNorm that does something."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU6(inplace=True),
+        nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(8, 6, 2, stride=2),
+        nn.Sequential(nn.Conv2d(6, 5, 1), nn.Conv2d(5, 4, (1, 3))),
+        nn.Sigmoid(),
+    )
+    norm = network.get_submodule("1")
+    nn.init.uniform_(norm.weight, 0.5, 2)  # type: ignore[arg-type]
+    nn.init.normal_(norm.running_mean)  # type: ignore[arg-type]
+    return network.eval()
+
+
+@pytest.mark.parametrize("fuses", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_same_function(
+    fuses: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "FUSES", fuses and FUSES)
+    network = every_kind()
+    quick = made_fast(network, CPU, dtype, (), torch.randn(1, 3, 24, 32))
+    with torch.inference_mode():
+        for height, width in ((24, 32), (32, 24), (9, 11)):  # laid out for the first of them
+            x = torch.randn(2, 3, height, width)
+            bound = 1e-5 if dtype == torch.float32 else 0.03
+            assert torch.allclose(network(x), quick(x).float(), atol=bound)
+    assert isinstance(network[1], nn.BatchNorm2d)  # what was given is left as it was
+
+
+def test_parts_stay_exact() -> None:
+    network = every_kind()
+    quick = made_fast(network, CPU, torch.bfloat16, ("0", "6."), torch.randn(1, 3, 24, 32))
+    assert quick.get_submodule("0").weight.dtype == torch.float32
+    assert quick.get_submodule("3").weight.dtype == torch.bfloat16
+    with torch.inference_mode():
+        assert quick(torch.randn(1, 3, 24, 32)).dtype == torch.float32
+
+
+def test_rounding_is_made_up_for() -> None:
+    """The mean of each channel is as it was, though its weights are not."""
+    torch.manual_seed(0)
+    x = torch.rand(1, 16, 32, 32)
+    convolution = nn.Conv2d(16, 32, 3)
+    rounded = deepcopy(convolution)
+    round_weights(nn.Sequential(rounded), torch.bfloat16, (), x)
+    weight, bias = rounded.weight.float(), convolution.bias
+
+    def off(bias: torch.Tensor | None) -> float:
+        with torch.inference_mode():
+            change = F.conv2d(x, weight, bias) - convolution(x)
+            return float(change.mean(dim=(0, 2, 3)).abs().max())
+
+    assert off(rounded.bias) < off(bias) / 3
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_its_own_kernels_it_answers_alike(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, network = MODELS[model], load_network(model)
+    quick = engine.serving_runner(spec, network, CPU)(scene(1)).labels
+    for module in (engine, fast):
+        monkeypatch.setattr(module, "FUSES", False)
+    plain = engine.serving_runner(spec, network, CPU)
+    assert (plain(scene(1)).labels != quick).mean() < 0.005
