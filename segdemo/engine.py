@@ -176,7 +176,7 @@ class Runner:
         with torch.inference_mode():
             x = preprocess(as_tensor(image).to(self.device), self.spec)
             x = x.to(memory_format=torch.channels_last)
-            return self.network(x)[0].float().cpu().numpy()
+            return self.network(x)[0].float().contiguous().cpu().numpy()
 
     @cached_property
     def spare(self) -> "Runner":

@@ -56,20 +56,22 @@ class Prediction:
         return paint(self.shown, self.screen.labels, opacity)
 
     def layers(self) -> dict[str, bytes]:
-        """What a browser paints the answer from, at the shown size, as WebP and grey PNG files.
+        """What a browser paints over the shown photo, at its size, as grey PNG files.
 
-        photo. map: for a model of one class its probability, in LEVELS and rounded down; for one
-        of many the labels, and then `sure` is the probability of each, in LEVELS too.
+        map: for a model of one class its probability, in LEVELS and rounded down; for one of many
+        the labels, and then `sure` is the probability of each, in LEVELS too.
         """
         with stage(self.milliseconds, "pictures"):
             screen = self.screen
             sure, labels = screen.confidence, screen.labels  # in this order, one pass
-            layers = {"photo": webp(self.shown)}
             if self.spec.binary:
-                layers["map"] = grey_png(in_levels(np.where(labels, sure, 1 - sure)))
-            else:
-                layers |= {"map": grey_png(labels), "sure": grey_png(in_levels(sure))}
-            return layers
+                return {"map": grey_png(in_levels(np.where(labels, sure, 1 - sure)))}
+            return {"map": grey_png(labels), "sure": grey_png(in_levels(sure))}
+
+    def photo(self) -> bytes:
+        """The shown photo, a WebP file."""
+        with stage(self.milliseconds, "photo"):
+            return webp(self.shown)
 
     def classes(self) -> list[dict[str, Any]]:
         """Name and colour of every label."""

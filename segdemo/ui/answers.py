@@ -78,12 +78,12 @@ def answer(prediction: Prediction) -> dict[str, Any]:
     """What viewer.js paints, its pictures as files."""
     folder = fresh_folder()
 
-    def as_file(name: str, kind: str, content: bytes) -> dict[str, Any]:
-        path = folder / f"{name}.{kind}"
+    def as_file(name: str, content: bytes) -> dict[str, Any]:
+        path = folder / name
         path.write_bytes(content)
         return file(path)
 
-    return described(prediction, as_file)
+    return described(prediction, prediction.photo(), as_file)
 
 
 def frame(photo: bytes | None, model: str) -> Any:
@@ -93,23 +93,29 @@ def frame(photo: bytes | None, model: str) -> Any:
     if request := errors.current_request():
         request.begun = True  # however late: who looks at their camera has not left
     try:
-        return described(predict(photo, model), as_url)
+        prediction = predict(photo, model)
+        # As it came, unless it is larger than what is shown: encoding it again takes longer than
+        # a small network.
+        same = prediction.shown.shape[:2] == prediction.result.size
+        return described(prediction, photo if same else prediction.photo(), as_url)
     except Exception as error:
         return {"error": sentence(error)}
 
 
-def as_url(name: str, kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def as_url(name: str, content: bytes) -> str:
+    # Browsers look at the content of an image, whatever it is called.
+    return f"data:image/{name.partition('.')[2]};base64,{base64.b64encode(content).decode()}"
 
 
-def described(prediction: Prediction, put: Callable[[str, str, bytes], Any]) -> dict[str, Any]:
-    """The viewer's value. put: turns a picture's name, kind and content into what it loads."""
+def described(
+    prediction: Prediction, photo: bytes, put: Callable[[str, bytes], Any]
+) -> dict[str, Any]:
+    """The viewer's value. put: turns a picture's file name and content into what it loads."""
     height, width = prediction.result.size
-    pictures = {
-        name: put(name, "webp" if name == "photo" else "png", content)
-        for name, content in prediction.layers().items()
-    }
-    return pictures | {
+    layers = prediction.layers()
+    return {
+        "photo": put("photo.webp", photo),
+        **{name: put(f"{name}.png", content) for name, content in layers.items()},
         "classes": prediction.classes(),
         "binary": prediction.spec.binary,
         "size": [width, height],
