@@ -76,10 +76,11 @@ def parser() -> Parser:
     command.add_argument("--workers", type=whole, default=1, help="processes that read photos")
     add_recipe(command)
 
-    command = commands.add_parser("bench", help="measure how long an answer takes here")
+    command = commands.add_parser("bench", help="measure how long everything takes here")
     command.set_defaults(run=run_bench)
     command.add_argument("models", nargs="*", metavar="NAME")
     command.add_argument("--json", action="store_true")
+    command.add_argument("--chart", type=Path, metavar="FILE", help="draw the figures, an SVG")
 
     command = commands.add_parser("publish", help="publish weights and a Space; needs HF_TOKEN")
     command.set_defaults(run=run_publish)
@@ -214,9 +215,12 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_bench(options: argparse.Namespace) -> None:
     from .bench import as_text, bench
+    from .bench.chart import chart
     from .registry import MODELS
 
     measured = bench(options.models or list(MODELS))
+    if options.chart:
+        options.chart.write_text(chart(measured), encoding="utf-8")
     print(json.dumps(measured, indent=1) if options.json else as_text(measured))
 
 

@@ -10,7 +10,8 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 # What Inductor makes of convolutions on a CPU too. Not public, so it may be missing one day.
 FUSES = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-ACTIVATIONS: dict[type[nn.Module | None], tuple[str, list[float]]] = {
+ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
+    nn.Identity: ("none", []),
     nn.ReLU: ("relu", []),
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
@@ -102,10 +103,10 @@ class FusedConv(nn.Module):
     be float32 where the weights are bfloat16.
     """
 
-    def __init__(self, convolution: nn.Conv2d, activation: type[nn.Module | None]) -> None:
+    def __init__(self, convolution: nn.Conv2d, activation: type[nn.Module]) -> None:
         super().__init__()
         self.weight: Tensor = convolution.weight.data
-        self.bias = convolution.bias
+        self.bias = None if convolution.bias is None else convolution.bias.data
         self.dtype = self.weight.dtype
         self.geometry = (
             convolution.padding,
@@ -113,7 +114,7 @@ class FusedConv(nn.Module):
             convolution.dilation,
             convolution.groups,
         )
-        self.after = (*ACTIVATIONS.get(activation, ("none", [])), "")
+        self.after = (*ACTIVATIONS[activation], "")
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.dtype)
@@ -129,14 +130,17 @@ class FusedConv(nn.Module):
 
 def fuse(module: nn.Module) -> None:
     """Exchange the convolutions, with the activations after them in an nn.Sequential; in place."""
-    children = dict(module.named_children())
-    names = [name for name, child in children.items() if not isinstance(child, nn.Identity)]
-    for name, after in pairwise([*names, ""]):
-        child = children[name]
+    in_order = isinstance(module, nn.Sequential)
+    if in_order:
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Identity):
+                delattr(module, name)
+    last = ("", nn.Identity())
+    for (name, child), (after, follower) in pairwise([*module.named_children(), last]):
         if not isinstance(child, nn.Conv2d):
             fuse(child)
             continue
-        follower = type(children.get(after) if isinstance(module, nn.Sequential) else None)
-        setattr(module, name, FusedConv(child, follower))
-        if follower in ACTIVATIONS:
-            setattr(module, after, nn.Identity())
+        fuses = after and in_order and type(follower) in ACTIVATIONS
+        setattr(module, name, FusedConv(child, type(follower) if fuses else nn.Identity))
+        if fuses:
+            delattr(module, after)

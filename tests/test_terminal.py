@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 import segdemo
 from segdemo.__main__ import main
+from segdemo.bench import as_text
 from segdemo.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
@@ -80,12 +82,26 @@ def test_train_takes_the_fields_of_a_recipe(
     assert "made/test" in capsys.readouterr().out
 
 
-def test_bench_says_how_fast_each_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "fcn", "--json"]) == 0
+def test_bench_measures_each_thing_beside_another_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "fcn", "--json", "--chart", str(tmp_path / "chart.svg")]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert set(measured["models"]) == {"fcn"}
-    assert measured["models"]["fcn"]["milliseconds"] > 0
-    assert measured["models"]["fcn"]["times_as_fast"] > 0
+    rows = {row["what"]: row for row in measured["rows"]}
+    assert {row["model"] for row in measured["rows"]} == {"fcn", ""}
+    for what in (
+        "the network alone",
+        "pixels to labels, 640x480",
+        "12-megapixel JPEG to overlay and mask",
+        "a live frame of 640x480, on the server",
+        "a photo over HTTP: mask, overlay, report",
+        "python app.py to the first page",
+    ):
+        assert rows[what]["ours"] > 0 and min(rows[what]["others"].values()) > 0
+    drawn = ElementTree.parse(tmp_path / "chart.svg").getroot()
+    bars = sum(1 + len(row["others"]) for row in measured["rows"])
+    assert len(drawn.findall("{*}rect")) == 1 + bars
+    assert "the network alone, fcn" in as_text(measured)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""The page as a process: how soon it is there, what it takes up, and what HTTP adds."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from gradio_client import Client, handle_file
+
+from ..engine import EXAMPLE
+from ..predict import predict
+from ..registry import MODELS, ModelSpec
+from .rows import Row, in_turn
+
+ROOT = Path(__file__).parent.parent.parent
+IMPORTS = "import gradio, torch, torchvision"
+STATUS = Path("/proc/self/status")  # where the system has one
+STARTS = 3
+
+
+def processes(specs: Sequence[ModelSpec]) -> Iterator[Row]:
+    """What concerns the page as a whole; nothing where there is no app.py, as in a wheel."""
+    if not (ROOT / "app.py").exists():
+        return
+    starts, imports = [], []
+    for _ in range(STARTS + 1):
+        started = time.perf_counter()
+        with page():
+            starts.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+        imports.append(time.perf_counter() - started)
+    yield Row(
+        "python app.py to the first page",
+        round(median(starts[1:]), 2),
+        {IMPORTS: round(median(imports[1:]), 2)},
+        unit="s",
+    )
+
+    with page() as (process, address):
+        client = Client(address, verbose=False)
+        for name in MODELS:
+            segment(client, name)
+        if STATUS.exists():
+            yield Row(
+                "memory with all models ready",
+                resident(f"/proc/{process.pid}/status"),
+                {IMPORTS: of_imports()},
+                unit="MB",
+            )
+        for spec in specs:
+            row = in_turn(
+                partial(segment, client, spec.name),
+                {"in this process": partial(predict, EXAMPLE, spec.name)},
+            )
+            yield replace(row, what="a photo over HTTP: mask, overlay, report", model=spec.name)
+
+
+def segment(client: Client, name: str) -> None:
+    client.predict(handle_file(EXAMPLE), name, api_name="/segment")
+
+
+def of_imports() -> float:
+    code = f"{IMPORTS}; print(open({str(STATUS)!r}).read())"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return megabytes(told.stdout)
+
+
+def resident(status: str) -> float:
+    return megabytes(Path(status).read_text())
+
+
+def megabytes(status: str) -> float:
+    """The memory that a process holds, out of its /proc/PID/status."""
+    return round(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+
+
+@contextmanager
+def page() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The page, served; its process and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/"
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
+    )
+    try:
+        while not answers(address) and process.poll() is None:
+            time.sleep(0.01)
+        yield process, address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(address: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(address, timeout=60) as reply:
+            return bytes(reply.read())
+    except OSError:
+        return None
