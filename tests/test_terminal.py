@@ -94,7 +94,7 @@ def test_bench_measures_each_thing_beside_another_way(
         "pixels to labels, 640x480",
         "12-megapixel JPEG to overlay and mask",
         "a live frame of 640x480, on the server",
-        "a photo over HTTP: mask, overlay, report",
+        "a photo of 640x480 over HTTP, to files",
         "python app.py to the first page",
     ):
         assert rows[what]["ours"] > 0 and min(rows[what]["others"].values()) > 0

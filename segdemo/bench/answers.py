@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from ..engine import EXAMPLE, Runner, load_network, ready
-from ..predict import predict
+from ..predict import predict_on, read
 from ..preprocess import as_tensor, preprocess
 from ..registry import ModelSpec
 from ..ui.answers import frame
@@ -91,7 +91,7 @@ def simply(spec: ModelSpec, network: nn.Module, photo: NDArray[np.uint8]) -> NDA
 
 def to_files(path: Path, spec: ModelSpec) -> None:
     """What the terminal's `predict` does with one photo."""
-    prediction = predict(path, spec.name)
+    prediction = predict_on(read(path), spec.name, keep=False)
     prediction.save_overlay(path.parent, path.stem)
     prediction.save_mask(path.parent, path.stem)
 

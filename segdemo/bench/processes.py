@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from gradio_client import Client, handle_file
+from PIL import Image
 
 from ..engine import EXAMPLE
 from ..predict import predict
@@ -45,10 +48,10 @@ def processes(specs: Sequence[ModelSpec]) -> Iterator[Row]:
         unit="s",
     )
 
-    with page() as (process, address):
-        client = Client(address, verbose=False)
+    with page() as (process, address), TemporaryDirectory() as folder:
+        client, new = Client(address, verbose=False), photos(Path(folder))
         for name in MODELS:
-            segment(client, name)
+            segment(client, new, name)
         if STATUS.exists():
             yield Row(
                 "memory with all models ready",
@@ -58,14 +61,31 @@ def processes(specs: Sequence[ModelSpec]) -> Iterator[Row]:
             )
         for spec in specs:
             row = in_turn(
-                partial(segment, client, spec.name),
-                {"in this process": partial(predict, EXAMPLE, spec.name)},
+                partial(segment, client, new, spec.name),
+                {"in this process": partial(segment_here, new, spec.name)},
             )
-            yield replace(row, what="a photo over HTTP: mask, overlay, report", model=spec.name)
+            yield replace(row, what="a photo of 640x480 over HTTP, to files", model=spec.name)
 
 
-def segment(client: Client, name: str) -> None:
-    client.predict(handle_file(EXAMPLE), name, api_name="/segment")
+def photos(folder: Path) -> Iterator[Path]:
+    """Photos that all differ, so that no answer is known already."""
+    picture = Image.open(EXAMPLE).convert("RGB").resize((640, 480))
+    for number in count():
+        picture.paste((number % 256, number // 256, 0), (0, 0, 8, 8))
+        path = folder / f"{number}.jpg"
+        picture.save(path)
+        yield path
+
+
+def segment(client: Client, new: Iterator[Path], name: str) -> None:
+    client.predict(handle_file(next(new)), name, api_name="/segment")
+
+
+def segment_here(new: Iterator[Path], name: str) -> None:
+    path = next(new)
+    prediction = predict(path, name)
+    prediction.save_overlay(path.parent, path.stem)
+    prediction.save_mask(path.parent, path.stem)
 
 
 def of_imports() -> float:

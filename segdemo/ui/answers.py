@@ -14,7 +14,7 @@ from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import Style, bundle, save_one
 from ..hub import under_way
-from ..predict import Prediction, predict, predict_on, read
+from ..predict import Prediction, predict_on, read
 from ..weights import WeightsError
 from .components import file
 from .replies import fresh_folder, still_there, told
@@ -93,7 +93,7 @@ def frame(photo: bytes | None, model: str) -> Any:
     if request := errors.current_request():
         request.begun = True  # however late: who looks at their camera has not left
     try:
-        prediction = predict(photo, model)
+        prediction = predict_on(read(photo), model, keep=False)
         # As it came, unless it is larger than what is shown: encoding it again takes longer than
         # a small network.
         same = prediction.shown.shape[:2] == prediction.result.size

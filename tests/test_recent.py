@@ -1,0 +1,76 @@
+"""The same photo again is answered from what is kept, and no more is kept than may be."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import scene
+
+from segdemo.engine import Runner, Segmentation
+from segdemo.predict import predict
+from segdemo.recent import Recent
+
+CLASSES = ("background", "chair")
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models whose networks run, as they run."""
+    ran: list[str] = []
+    logits = Runner.logits
+
+    def counted(runner: Runner, image: np.ndarray) -> np.ndarray:
+        ran.append(runner.spec.name)
+        return logits(runner, image)
+
+    monkeypatch.setattr(Runner, "logits", counted)
+    return ran
+
+
+def test_the_same_photo_again_runs_no_network(runs: list[str]) -> None:
+    predict(scene(90), "fcn")  # which loads it and warms it up, too
+    runs.clear()
+    first, other = predict(scene(91), "fcn"), predict(scene(92), "fcn")
+    again, strict = predict(scene(91), "fcn"), predict(scene(91).copy(), "fcn", 0.9)
+    assert runs == ["fcn"] * 2
+    assert np.array_equal(first.result.labels, again.result.labels)
+    assert not np.array_equal(first.result.logits, other.result.logits)
+    assert strict.result.threshold == 0.9
+    assert again.milliseconds["network"] == 0
+    predict(scene(91), "chair-unet")
+    predict(scene(91)[:, ::-1], "fcn")
+    assert runs.count("fcn") == 3 and "chair-unet" in runs
+
+
+def answer(size: int) -> Segmentation:
+    return Segmentation(torch.zeros(1, size, 1), (size, 1), CLASSES)
+
+
+def test_no_more_is_kept_than_may_be() -> None:
+    recent, made = Recent(limit=4 * 30), list[str]()
+
+    def ask(key: str, size: int) -> None:
+        def make() -> Segmentation:
+            made.append(key)
+            return answer(size)
+
+        assert recent.answer(key, make).size == (size, 1)
+        assert recent.bytes <= recent.limit
+
+    for key in "abca":  # a, asked for again, is the last to go
+        ask(key, 10)
+    ask("d", 10)
+    ask("a", 10)
+    ask("b", 10)
+    ask("large", 31)
+    assert "".join(made) == "abcd" + "b" + "large"
+
+
+def test_what_cannot_be_answered_is_not_kept() -> None:
+    recent = Recent(limit=1000)
+
+    def fail() -> Segmentation:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        recent.answer("a", fail)
+    assert recent.answer("a", lambda: answer(1)).size == (1, 1)
