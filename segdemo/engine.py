@@ -126,7 +126,7 @@ def bands(maps: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]
     ]
     rows = wide.shape[1]
     where = ((torch.arange(height) + 0.5) * rows / height - 0.5).clamp(0, rows - 1)
-    band = max(1, 4_000_000 // (channels * width))
+    band = max(1, 1_000_000 // (channels * width))
     for top in range(0, height, band):
         y = where[top : top + band]
         above = y.long()

@@ -4,12 +4,16 @@ import colorsys
 import zlib
 from collections.abc import Collection, Mapping
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Colour = tuple[int, int, int]
+
+# Run lengths: for masks a third of the bytes that quick matching makes, for photos half its time.
+PNG: dict[str, Any] = {"format": "PNG", "compress_level": 1, "compress_type": zlib.Z_RLE}
 
 
 def colour(label: int) -> Colour:
@@ -73,8 +77,7 @@ def resize(photo: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 def grey_png(labels: NDArray[np.uint8]) -> bytes:
     """A grey 8-bit PNG of uint8 [H, W]: a mask. PNG, since WebP and JPEG would change it."""
     buffer = BytesIO()
-    # Level 1: masks are so even that more effort hardly makes them smaller.
-    Image.fromarray(labels).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(labels).save(buffer, **PNG)
     return buffer.getvalue()
 
 
@@ -96,7 +99,7 @@ def palette_png(
     picture = Image.fromarray(labels)
     picture.putpalette([value for entry in palette for value in entry])
     buffer = BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
+    picture.save(buffer, **PNG)
     return buffer.getvalue()
 
 
@@ -117,8 +120,7 @@ def cutout_png(
     np.copyto(cut[..., :3], photo, where=kept[..., None] > 0)
     cut[..., 3] = alpha
     buffer = BytesIO()
-    # Run lengths: half the time of matching, and for photos no larger.
-    Image.fromarray(cut).save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    Image.fromarray(cut).save(buffer, **PNG)
     return buffer.getvalue()
 
 
