@@ -151,8 +151,14 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium whose camera shows the chair, from a file."""
-    camera = tmp_path_factory.mktemp("camera") / "chair.mjpeg"
+    with chromium(tmp_path_factory.mktemp("camera")) as opened:
+        yield opened
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Browser]:
+    """Chromium whose camera shows the chair, from a file in `folder`."""
+    camera = folder / "chair.mjpeg"
     Image.open(CHAIR).save(camera, "JPEG", quality=95)
     arguments = [
         "--no-sandbox",
