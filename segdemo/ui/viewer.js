@@ -10,6 +10,7 @@ const rows = new Map(); // class name -> its line in the list
 let shown = null; // { photo, first, sure, labels, edges, width, height } of the value on screen
 let peek = false; // the photo alone, as long as a pointer or the space bar is down
 let turn = 0; // counts the answers
+let busy = false; // an answer is being decoded
 let frames = []; // when the last answers came, for frames per second
 
 sliders.opacity.value = props.opacity;
@@ -185,14 +186,21 @@ async function update() {
     shown = null;
     return message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
   }
+  // Frames may come faster than they are decoded: the latest is taken up when this one is done.
+  if (props.live && busy) return;
   try {
+    busy = true;
     const urls = [value.photo, value.map, ...(value.sure ? [value.sure] : [])].map((file) => file.url ?? file);
     const [photo, map, sure] = await Promise.all(urls.map(pixels));
-    if (mine !== turn) return; // a later answer has come
+    const same = props.live && props.value?.classes?.length === value.classes.length;
+    if (mine !== turn && !same) return; // a later answer has come
     const first = grey(map);
     shown = { photo: photo.data, first, sure: sure && grey(sure), width: photo.width, height: photo.height };
   } catch {
     return message(t("gone"), "error");
+  } finally {
+    busy = false;
+    if (props.live && mine !== turn) update();
   }
   $(".threshold").hidden = !value.binary;
   message("", "answer");
