@@ -11,8 +11,8 @@ import torch
 
 from ..engine import pick_device
 from ..registry import find_model
-from .answers import answers
-from .processes import processes
+from .answers import of_model
+from .processes import of_page
 from .rows import Row
 
 
@@ -25,8 +25,8 @@ def bench(models: Sequence[str]) -> dict[str, Any]:
     return {
         "device": pick_device().type,
         "threads": torch.get_num_threads(),
-        "rows": [vars(row) for spec in specs for row in answers(spec)]
-        + [vars(row) for row in processes(specs)],
+        "rows": [vars(row) for spec in specs for row in of_model(spec)]
+        + [vars(row) for row in of_page(specs)],
     }
 
 

@@ -26,7 +26,7 @@ PLAIN = "float32 PyTorch, written simply"
 SIZES = ((320, 240), (640, 480), (1920, 1080))
 
 
-def answers(spec: ModelSpec) -> Iterator[Row]:
+def of_model(spec: ModelSpec) -> Iterator[Row]:
     """What concerns one model. Raises WeightsError."""
     runner, plain = ready(spec), load_network(spec.name).to(ready(spec).device)
     photo = Image.open(EXAMPLE).convert("RGB")

@@ -29,7 +29,7 @@ STATUS = Path("/proc/self/status")  # where the system has one
 STARTS = 3
 
 
-def processes(specs: Sequence[ModelSpec]) -> Iterator[Row]:
+def of_page(specs: Sequence[ModelSpec]) -> Iterator[Row]:
     """What concerns the page as a whole; nothing where there is no app.py, as in a wheel."""
     if not (ROOT / "app.py").exists():
         return
