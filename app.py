@@ -110,7 +110,7 @@ def launch(page: gr.Blocks, service: Service, options: argparse.Namespace) -> No
             head=HEAD,
             js=JS,
             max_file_size=MAX_BYTES,
-            state_session_capacity=100,  # some 10 MB each; others run the network again
+            state_session_capacity=100,  # some 10 MB each; others read the photo again
             footer_links=["api"],
             run_history=False,  # nothing of a visitor's photos stays in a shared browser
             enable_monitoring=False,

@@ -219,9 +219,9 @@ def run_bench(options: argparse.Namespace) -> None:
     from .registry import MODELS
 
     measured = bench(options.models or list(MODELS))
+    print(json.dumps(measured, indent=1) if options.json else as_text(measured))
     if options.chart:
         options.chart.write_text(chart(measured), encoding="utf-8")
-    print(json.dumps(measured, indent=1) if options.json else as_text(measured))
 
 
 def run_publish(options: argparse.Namespace) -> None:

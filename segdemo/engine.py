@@ -248,7 +248,7 @@ def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
     """A runner in the fastest precision that the model's answers bear."""
-    mixes = device.type == "cpu" and FUSES  # elsewhere nothing makes up for what rounding does
+    mixes = device.type == "cpu" and FUSES  # elsewhere biases are rounded too
     dtype = fast_dtype(device) if mixes or not spec.float32 else torch.float32
     return Runner(spec, network, device, dtype)
 

@@ -37,7 +37,7 @@ def made_fast(
         fuse(fast)
     for module in fast.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            module.to(module.weight.dtype)  # its bias
+            module.to(module.weight.dtype)  # its bias, which rounds what was made up for
             module.register_forward_pre_hook(into_its_precision)
     return fast.to(device)
 
@@ -137,8 +137,10 @@ def fuse(module: nn.Module) -> None:
                 delattr(module, name)
     last = ("", nn.Identity())
     for (name, child), (after, follower) in pairwise([*module.named_children(), last]):
-        if not isinstance(child, nn.Conv2d):
+        if type(child) is not nn.Conv2d:
             fuse(child)
+            continue
+        if child.padding_mode != "zeros" or isinstance(child.padding, str):
             continue
         fuses = after and in_order and type(follower) in ACTIVATIONS
         setattr(module, name, FusedConv(child, type(follower) if fuses else nn.Identity))

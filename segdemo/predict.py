@@ -21,8 +21,7 @@ from .recent import Recent
 from .registry import ModelSpec, find_model
 
 OPACITY = 0.6
-# Answers of some 0.2 MB, of many classes 6 MB. By pixels and not by visitor: everybody tries the
-# same examples.
+# Bytes; answers take some 0.2 MB, of many classes 6 MB.
 RECENT = Recent(64_000_000)
 LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
 
@@ -138,18 +137,21 @@ def predict_on(
 
     keep: whether it may come again: then its answer is kept for a while, and found again.
     """
-    spec, spent = find_model(model), {**photo.milliseconds, "network": 0.0}
+    spec, spent = find_model(model), dict(photo.milliseconds)
     runner = ready(spec)
 
-    def run() -> Segmentation:
+    def run() -> tuple[Segmentation, float]:
         with runner.lock, stage(spent, "network"):
-            return runner(photo.shown)
+            found = runner(photo.shown)
+        return found, spent["network"]
 
     if keep:
+        # By pixels and not by visitor: everybody tries the same examples. The time is that of
+        # the run, so that nobody learns from it who asked before.
         key = runner, photo.shown.shape, sha256(photo.shown.data).digest()
-        result = RECENT.answer(key, run)
+        result, spent["network"] = RECENT.answer(key, run)
     else:
-        result = run()
+        result, _ = run()
     result = replace(result, size=photo.size, threshold=threshold)
     log.info("answered", extra={"model": model, "milliseconds": dict(spent)})
     return Prediction(spec, result, photo.shown, spent)

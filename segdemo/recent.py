@@ -1,11 +1,17 @@
 """What networks answered last, so that the same photo does not run one again."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from threading import Lock
 
 from .engine import Segmentation
+
+MAX_AGE = 3600.0  # seconds
+
+# An answer, and how many milliseconds its network took.
+Timed = tuple[Segmentation, float]
 
 
 class Recent:
@@ -16,20 +22,32 @@ class Recent:
 
     def __init__(self, limit: int) -> None:
         self.limit, self.bytes = limit, 0
-        self._answers = OrderedDict[Hashable, Segmentation]()
+        self._answers = OrderedDict[Hashable, tuple[float, Timed]]()
         self._lock = Lock()
 
-    def answer(self, key: Hashable, make: Callable[[], Segmentation]) -> Segmentation:
-        """The answer to `key`, made if it is not known; nothing computed from its logits yet."""
+    def answer(self, key: Hashable, make: Callable[[], Timed]) -> Timed:
+        """The answer to `key`, made if it is not known."""
+        self.forget()
         with self._lock:
             if key in self._answers:
                 self._answers.move_to_end(key)
-                return replace(self._answers[key])
-        made = make()
+                return self._answers[key][1]
+        made, milliseconds = make()
+        made = replace(made)  # without its labels, which take more
         with self._lock:
             if key not in self._answers:
-                self._answers[key] = replace(made)  # without the labels, which take more
+                self._answers[key] = time.monotonic(), (made, milliseconds)
                 self.bytes += made.logits.nbytes
             while self.bytes > self.limit:
-                self.bytes -= self._answers.popitem(last=False)[1].logits.nbytes
-        return made
+                self._drop(next(iter(self._answers)))
+        return made, milliseconds
+
+    def forget(self) -> None:
+        """Drop what is older than MAX_AGE."""
+        with self._lock:
+            now = time.monotonic()
+            for key in [k for k, (at, _) in self._answers.items() if now - at > MAX_AGE]:
+                self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        self.bytes -= self._answers.pop(key)[1][0].logits.nbytes

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .predict import RECENT
+
 log = logging.getLogger("segdemo")
 
 MAX_AGE = 5400  # seconds; the page promises two hours, and Gradio deletes what it knows of sooner
@@ -63,6 +65,7 @@ class Sweeper:
     def _run(self) -> None:
         while True:
             time.sleep(EVERY)
+            RECENT.forget()
             try:
                 self.sweep()
             except OSError as error:  # whatever it is, the next look may do better

@@ -22,9 +22,12 @@ from visitor import Visitor, server
 
 MODEL = "chair-unet"
 
-# The page, but what it deletes after an hour it deletes after two minutes.
+# The page, but its networks run for every photo.
+LOADED = "import app, segdemo.predict as p; p.RECENT.limit = 0; app.main()"
+# The same, and what it deletes after an hour it deletes after two minutes.
 SOAKED = """
-import app, segdemo.tempfiles
+import app, segdemo.predict, segdemo.tempfiles
+segdemo.predict.RECENT.limit = 0
 def build(build_page=app.build_page):
     page = build_page()
     page.delete_cache = (15, 120)
@@ -128,7 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         temp = Path(folder) / "temp"
-        start = ["-c", SOAKED] if options.soak else ["app.py"]
+        start = ["-c", SOAKED if options.soak else LOADED]
         with server(Path(folder) / "log", temp, start) as (address, process):
             if options.soak:
                 soak(address, process.pid, temp, options.soak, options.pause)

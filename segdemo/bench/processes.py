@@ -49,7 +49,7 @@ def of_page(specs: Sequence[ModelSpec]) -> Iterator[Row]:
     )
 
     with page() as (process, address), TemporaryDirectory() as folder:
-        client, new = Client(address, verbose=False), photos(Path(folder))
+        client, new = Client(address, verbose=False, download_files=folder), photos(Path(folder))
         for name in MODELS:
             segment(client, new, name)
         if STATUS.exists():
@@ -71,7 +71,7 @@ def photos(folder: Path) -> Iterator[Path]:
     """Photos that all differ, so that no answer is known already."""
     picture = Image.open(EXAMPLE).convert("RGB").resize((640, 480))
     for number in count():
-        picture.paste((number % 256, number // 256, 0), (0, 0, 8, 8))
+        picture.paste(tuple(40 * (number // 6**i % 6) for i in range(3)), (0, 0, 64, 64))
         path = folder / f"{number}.jpg"
         picture.save(path)
         yield path
@@ -118,7 +118,9 @@ def page() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
     )
     try:
-        while not answers(address) and process.poll() is None:
+        while not answers(address):
+            if process.poll() is not None:
+                raise RuntimeError("The page does not start; run python app.py to see why.")
             time.sleep(0.01)
         yield process, address
     finally:

@@ -4,7 +4,6 @@ The paper's idea: a Linear layer that reads a k x k map is a k x k convolution t
 applied at one place. Read that way, a classifier answers at every place of a larger image.
 """
 
-from functools import cache
 from math import isqrt
 from typing import cast
 
@@ -130,9 +129,7 @@ def larger(x: Tensor, factor: int) -> Tensor:
     return rows @ (x @ columns.T)
 
 
-@cache
 def enlargement(side: int, factor: int) -> Tensor:
     """[factor * side, side]: what bilinear interpolation makes of each of `side` places."""
-    with torch.inference_mode(False):  # so that training can use it too
-        alone = torch.eye(side)[None]
-        return F.interpolate(alone, scale_factor=factor, mode="linear", align_corners=False)[0].T
+    alone = torch.eye(side)[None]
+    return F.interpolate(alone, scale_factor=factor, mode="linear", align_corners=False)[0].T
