@@ -28,7 +28,8 @@ SIZES = ((320, 240), (640, 480), (1920, 1080))
 
 def of_model(spec: ModelSpec) -> Iterator[Row]:
     """What concerns one model. Raises WeightsError."""
-    runner, plain = ready(spec), load_network(spec.name).to(ready(spec).device)
+    runner = ready(spec)
+    plain = load_network(spec.name).to(runner.device)
     photo = Image.open(EXAMPLE).convert("RGB")
 
     x = preprocess(as_tensor(np.asarray(photo.resize((640, 480)))), spec)

@@ -19,8 +19,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from ..engine import EXAMPLE
-from ..predict import predict
 from ..registry import MODELS, ModelSpec
+from .answers import to_files
 from .rows import Row, in_turn
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,7 +62,7 @@ def of_page(specs: Sequence[ModelSpec]) -> Iterator[Row]:
         for spec in specs:
             row = in_turn(
                 partial(segment, client, new, spec.name),
-                {"in this process": partial(segment_here, new, spec.name)},
+                {"in this process": partial(to_files_new, new, spec)},
             )
             yield replace(row, what="a photo of 640x480 over HTTP, to files", model=spec.name)
 
@@ -81,11 +81,8 @@ def segment(client: Client, new: Iterator[Path], name: str) -> None:
     client.predict(handle_file(next(new)), name, api_name="/segment")
 
 
-def segment_here(new: Iterator[Path], name: str) -> None:
-    path = next(new)
-    prediction = predict(path, name)
-    prediction.save_overlay(path.parent, path.stem)
-    prediction.save_mask(path.parent, path.stem)
+def to_files_new(new: Iterator[Path], spec: ModelSpec) -> None:
+    to_files(next(new), spec)
 
 
 def of_imports() -> float:
