@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -106,6 +107,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lr", type=float)
     command.add_argument("--encoder-lr", type=float, help="times --lr")
     command.add_argument("--balance", type=share, help="1: every class as often as every other")
+    command.add_argument("--shares", type=weights, help="of each --data in what is shown, as 2,1,1")
     command.add_argument("--crop", type=share, help="smallest share of a photo that is shown")
     command.add_argument("--paste", type=share, help="share of samples pasted onto other photos")
     command.add_argument("--ema", type=share, help="of the running average that is shipped")
@@ -142,6 +144,13 @@ def positive(text: str) -> int:
 
 def numbers(text: str) -> tuple[int, ...]:
     return tuple(positive(part) for part in text.split(","))
+
+
+def weights(text: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    if min(values) < 0 or not 0 < sum(values) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} are no shares")
+    return values
 
 
 def settings(text: str) -> dict[str, Any]:

@@ -57,16 +57,16 @@ class Draw:
 
     Photos are drawn with a chance that grows the rarer their rarest class is; photos with none
     of the classes count as a class too, since a model that has only seen chairs sees them
-    everywhere.
+    everywhere. Where `shares` are given, that is so within each folder.
     """
 
     def __init__(
         self,
         folders: Sequence[Folder],
         spec: ModelSpec,
-        *,
         batch: int,
         balance: float,
+        shares: Sequence[float],
         seed: int,
     ) -> None:
         self.batch, self.seed = batch, seed
@@ -80,7 +80,12 @@ class Draw:
         if not present[:, 1:].any():
             raise DataError(f"No mask shows any of {', '.join(spec.classes[1:])}.")
         rarity = np.maximum(present.sum(axis=0), 1.0) ** -balance
-        self.chances = torch.from_numpy((present * rarity).max(axis=1))
+        chances = (present * rarity).max(axis=1)
+        if shares:
+            sizes = [len(folder) for folder in folders]
+            totals = np.add.reduceat(chances, np.cumsum([0, *sizes[:-1]]))
+            chances *= np.repeat(np.asarray(shares) / totals, sizes)
+        self.chances = torch.from_numpy(chances)
 
     def keys(self, step: int, size: int) -> list[Key]:
         """The keys of a step's samples: the same step draws the same, always."""

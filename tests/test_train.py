@@ -150,10 +150,29 @@ def test_rare_classes_are_shown_more_often(make_folder: MakeFolder) -> None:
     common = make_folder("common", photos=8, classes=["background"] * 2 + ["dog"])
     rare = make_folder("rare", photos=2, classes=["background", "cat"])
     folders = open_folders([common, rare], "train", FCN)
-    draw = Draw(folders, FCN, batch=10, balance=1.0, seed=0)
-    drawn = [place for step in range(100) for place, _, _ in draw.keys(step, 32)]
+    drawn = drawn_of(Draw(folders, FCN, 10, 1.0, (), seed=0))
     share = drawn.count(9) / len(drawn)  # the one cat, of ten photos with three kinds
     assert 0.25 < share < 0.42
+
+
+def test_a_data_folder_is_shown_as_much_as_its_share(make_folder: MakeFolder) -> None:
+    large, small = make_folder("large", photos=8), make_folder("small", photos=2)
+    folders = open_folders([large, small], "train", CHAIR)
+    drawn = drawn_of(Draw(folders, CHAIR, 10, 0.0, (1, 3), seed=0))
+    assert 0.7 < (drawn.count(8) + drawn.count(9)) / len(drawn) < 0.8
+    assert len(set(drawn)) == 10
+
+
+def drawn_of(draw: Draw) -> list[int]:
+    return [place for step in range(100) for place, _, _ in draw.keys(step, 32)]
+
+
+def test_shares_are_given_for_every_data_folder_or_none(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    recipe = replace(TINY, shares=(1.0, 2.0))
+    with pytest.raises(TrainError, match="2 shares were given for 1 data folder"):
+        train(CHAIR, [make_folder()], tmp_path, recipe)
 
 
 def test_small_crops_come_first() -> None:
@@ -206,6 +225,19 @@ def test_what_is_ignored_changes_no_loss() -> None:
         logits[:, :, :3] += 50
         assert torch.equal(loss, segmentation_loss(logits, labels))
         assert segmentation_loss(logits, torch.full_like(labels, IGNORE)).isfinite()
+
+
+def test_a_far_object_counts_as_much_as_a_near_one() -> None:
+    labels = torch.zeros(2, 16, 16, dtype=torch.uint8)
+    labels[0, :15], labels[1, :2, :2] = 1, 1
+    seen = torch.where(labels == 1, 20.0, -20.0)[:, None]
+    near_missed, far_missed = seen.clone(), seen.clone()
+    near_missed[0], far_missed[1] = -20.0, -20.0
+    assert segmentation_loss(seen, labels) < 0.01
+    # What the cross-entropy makes of 240 missed pixels and of 4, and half of Dice for either.
+    for missed, pixels in ((near_missed, 240), (far_missed, 4)):
+        dice = segmentation_loss(missed, labels) - 20 * pixels / labels.numel()
+        assert dice.item() == pytest.approx(0.5, abs=0.12)
 
 
 def vgg16_file(path: Path) -> dict[str, Tensor]:
