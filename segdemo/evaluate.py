@@ -1,6 +1,7 @@
 """Scoring: what a model answers, against the truth."""
 
 from collections.abc import Callable, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from .boundary import boundary_table
 from .data import IGNORE, DataError, Folder, open_folders
 from .engine import Runner
 from .registry import ModelSpec
@@ -64,15 +66,19 @@ def evaluate(predict: Predict, folder: Folder, classes: tuple[str, ...]) -> dict
     the pooled IoU of the classes that its masks show, or for a model of one class that class's;
     `pixel_accuracy`; and for each class that the folder names: `iou` (pooled: sum of
     intersections over sum of unions), `photo_iou` (mean over the photos where it is or was
-    found), `dice` (pooled), and `false_alarms` (share of the photos without it where over 1 % is
-    painted with it, out of `photos_without`). All are 0..1, or None where nothing could be counted.
+    found), `dice` (pooled), `boundary_iou` (pooled, of the bands along its edges), and
+    `false_alarms` (share of the photos without it where over 1 % is painted with it, out of
+    `photos_without`). All are 0..1, or None where nothing could be counted.
 
     Raises DataError.
     """
     tables = np.zeros((len(folder), len(classes), len(classes)), np.int64)
+    edges = np.zeros((len(classes), 2), np.int64)
     for index in tqdm(range(len(folder)), desc=folder.name, leave=False, disable=None):
         image, truth = folder.sample(index)
-        tables[index] = confusion(truth, predict(image).labels, len(classes))
+        answer = predict(image).labels
+        tables[index] = confusion(truth, answer, len(classes))
+        edges += boundary_table(truth, answer, len(classes))
 
     pooled = tables.sum(axis=0)
     pooled_iou, photo_iou = iou(pooled), iou(tables)
@@ -86,6 +92,7 @@ def evaluate(predict: Predict, folder: Folder, classes: tuple[str, ...]) -> dict
             "iou": figure(pooled_iou[label]),
             "photo_iou": figure(mean(photo_iou[:, label])),
             "dice": figure(dice(pooled_iou)[label]),
+            "boundary_iou": figure(edges[label, 0] / edges[label, 1] if edges[label, 1] else nan),
             "false_alarms": figure(mean(painted > FALSE_ALARM)),
             "photos_without": int(without.sum()),
         }
@@ -124,7 +131,7 @@ def record(spec: ModelSpec, scores: dict[str, dict[str, Any]], folder: Path | No
 
 def as_text(scores: dict[str, dict[str, Any]]) -> str:
     """A table for the terminal: a line a folder, and a line a class below it."""
-    heads = ("iou", "photo_iou", "dice", "false_alarms")
+    heads = ("iou", "photo_iou", "dice", "boundary_iou", "false_alarms")
     lines = [f"{'':28}" + "".join(f"{head:>14}" for head in heads)]
     for name, scored in scores.items():
         summary = f"{scored['photos']} photos, pixel accuracy {scored['pixel_accuracy']}"

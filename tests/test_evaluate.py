@@ -7,7 +7,8 @@ import pytest
 from conftest import MakeFolder
 from PIL import Image
 
-from segdemo.data import open_folder
+from segdemo.boundary import band, boundary_table
+from segdemo.data import IGNORE, open_folder
 from segdemo.evaluate import as_text, confusion, evaluate, iou
 from segdemo.registry import MODELS
 
@@ -25,6 +26,36 @@ def test_a_confusion_table_leaves_out_what_is_ignored() -> None:
 
 def test_a_class_that_is_nowhere_has_no_iou() -> None:
     assert np.isnan(iou(np.array([[4, 0], [0, 0]]))[1])
+
+
+def test_a_band_is_what_lies_inside_along_the_edge() -> None:
+    mask = np.zeros((9, 12), bool)
+    mask[2:8, :7] = True  # it touches the left edge of the picture, which is an edge of it too
+    inner = np.zeros_like(mask)
+    inner[4:6, 2:5] = True
+    assert np.array_equal(band(mask, 2), mask & ~inner)
+
+
+def test_the_boundary_iou_of_hand_made_masks() -> None:
+    """80 x 60, so bands of 2 pixels: a square of 20 x 20, found as one of 24 x 20."""
+    truth, answer = np.zeros((60, 80), np.uint8), np.zeros((60, 80), np.uint8)
+    truth[20:40, 20:40], answer[20:40, 20:44] = 1, 1
+    true, found = 20 * 20 - 16 * 16, 24 * 20 - 20 * 16
+    common = 2 * 20 * 2 + 16 * 2  # above and below, and on the left
+    assert boundary_table(truth, answer, 2)[1].tolist() == [common, true + found - common]
+    truth[:, 40:] = IGNORE  # where four columns of the answer are
+    found -= 2 * 20 + 2 * 2 * 2
+    assert boundary_table(truth, answer, 2)[1].tolist() == [common, true + found - common]
+
+
+def test_one_missed_leg_costs_more_of_the_boundary_than_of_the_area() -> None:
+    truth = np.zeros((60, 80), np.uint8)
+    truth[10:40, 20:60] = 1
+    truth[40:58, 24:27] = 1
+    answer = truth.copy()
+    answer[40:] = 0
+    (hits, union), table = boundary_table(truth, answer, 2)[1], confusion(truth, answer, 2)
+    assert hits / union < iou(table)[1] - 0.05
 
 
 def write(root, number: int, mask: np.ndarray) -> None:
