@@ -83,6 +83,10 @@ def parser() -> Parser:
     command.add_argument("--json", action="store_true")
     command.add_argument("--chart", type=Path, metavar="FILE", help="draw the figures, an SVG")
 
+    command = commands.add_parser("card", help="write a model's card: its figures and pictures")
+    command.set_defaults(run=run_card)
+    command.add_argument("model", metavar="NAME")
+
     command = commands.add_parser("publish", help="publish weights and a Space; needs HF_TOKEN")
     command.set_defaults(run=run_publish)
     command.add_argument("--namespace", required=True, help="your name on the Hub, or a group's")
@@ -231,6 +235,13 @@ def run_bench(options: argparse.Namespace) -> None:
     print(json.dumps(measured, indent=1) if options.json else as_text(measured))
     if options.chart:
         options.chart.write_text(chart(measured), encoding="utf-8")
+
+
+def run_card(options: argparse.Namespace) -> None:
+    from .card import write_card
+    from .registry import find_model
+
+    print(write_card(find_model(options.model)))
 
 
 def run_publish(options: argparse.Namespace) -> None:

@@ -22,9 +22,18 @@ from huggingface_hub import (
     get_token,
 )
 
+from .card import PICTURES, picture_path
 from .hub import FILE, clause
 from .registry import ModelSpec
-from .weights import WeightsError, find_weights, read_facts, repo_name, weights_folder, write_facts
+from .weights import (
+    WeightsError,
+    card_path,
+    find_weights,
+    read_facts,
+    repo_name,
+    weights_folder,
+    write_facts,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 HARDWARE = tuple(hardware.value for hardware in SpaceHardware)
@@ -147,15 +156,17 @@ def check_token(api: HfApi, namespace: str) -> None:
 
 def model_files(spec: ModelSpec) -> Files:
     """What the repository of a model holds. Raises PublishError, WeightsError."""
-    facts, card = read_facts(spec), weights_folder() / f"{spec.name}.md"
+    facts, card = read_facts(spec), card_path(spec)
     if not card.is_file():
-        raise PublishError(f"{spec.name} has no card: write {card}.")
+        raise PublishError(f"{spec.name} has no card: python -m segdemo card {spec.name}")
+    pictures = (picture_path(spec, name) for name in PICTURES)
     # Not where they are published: that is known only afterwards.
     config = {key: value for key, value in facts.items() if key != "hub"}
     return {
         FILE: find_weights(spec),
         "config.json": facts_text(config),
         "README.md": card,
+        **{path.name: path for path in pictures if path.is_file()},
     }
 
 
@@ -168,7 +179,7 @@ def space_files(specs: Iterable[ModelSpec], revisions: Mapping[str, str], hardwa
     for spec, (repo, revision) in zip(specs, revisions.items(), strict=True):
         place = {"hub": {"repo": repo, "revision": revision}}
         files[f"weights/{spec.name}.json"] = facts_text(read_facts(spec) | place)
-        files[f"weights/{spec.name}.md"] = weights_folder() / f"{spec.name}.md"
+        files[f"weights/{spec.name}.md"] = card_path(spec)
     wanted = (ROOT / "requirements.txt").read_text("utf-8")
     files["requirements.txt"] = requirements(wanted, hardware).encode()
     files["README.md"] = front_page(revisions, hardware).encode()

@@ -43,6 +43,11 @@ def write_facts(folder: Path, spec: ModelSpec, facts: Facts) -> None:
     path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
 
+def card_path(spec: ModelSpec) -> Path:
+    """Where the card is, if there is one: what people read of a model."""
+    return weights_folder() / f"{spec.name}.md"
+
+
 def find_weights(spec: ModelSpec, folder: Path | None = None) -> Path:
     """The .safetensors of `spec`: of `weights/`, else of the Hub's cache, else of the Hub.
 

@@ -302,6 +302,8 @@ def test_every_model_says_where_it_comes_from(page: Page, model: str) -> None:
     if len(facts["curve"]) > 1:
         expect(page.locator("#facts .curve svg")).to_be_visible()
     expect(page.locator("#card")).to_contain_text("Where it fails")
+    expect(page.locator("#card")).not_to_contain_text("<!--")
+    expect(page.locator("#card img")).to_have_count(0)
 
 
 def test_several_photos_one_of_them_bad(page: Page, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Publishing to the local Hub with the real client, and serving from what was published."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def test_publish_and_publish_again(hub: Hub, mine: Path, capsys) -> None:
         assert json.loads(files["config.json"])["sha256"] == read_facts(MODELS[name])["sha256"]
         card = ModelCard(files["README.md"].decode())
         assert {result.dataset_name for result in card.data.eval_results} >= {"examples"}
+        assert set(re.findall(r"!\[.+?\]\((.+?)\)", card.text)) <= set(files)
         assert read_facts(MODELS[name])["hub"] == {"repo": repo, "revision": revision}
 
     hub.asked.clear()

@@ -13,7 +13,7 @@ from ..engine import pick_device
 from ..registry import find_model
 from .answers import of_model
 from .processes import of_page
-from .rows import Row
+from .rows import OURS, Row
 
 
 def bench(models: Sequence[str]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def as_text(measured: dict[str, Any]) -> str:
 def lines(measured: dict[str, Any]) -> Iterator[str]:
     yield f"{measured['device']}, {measured['threads']} threads; medians, measured in turn"
     for row in (Row(**row) for row in measured["rows"]):
-        yield f"\n{row.what}" + f", {row.model}" * bool(row.model)
-        for way, value in {"segdemo": row.ours, **row.others}.items():
-            times = f"{value / row.ours:7.2f} times ours" if way != "segdemo" else ""
+        yield f"\n{row.title}"
+        for way, value in row.ways.items():
+            times = f"{value / row.ours:7.2f} times ours" if way != OURS else ""
             yield f"  {way:34}{value:9.1f} {row.unit}{times}".rstrip()

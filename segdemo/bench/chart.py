@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from .rows import OURS, Row
+
 WIDTH, LEFT, BAR, TITLE, GAP = 860, 300, 16, 22, 14
 
 
@@ -23,20 +25,18 @@ def chart(measured: dict[str, Any]) -> str:
 def groups(measured: dict[str, Any]) -> Iterator[tuple[int, str]]:
     """The lower end of each group, and its SVG."""
     y = GAP
-    for row in measured["rows"]:
-        title = row["what"] + f", {row['model']}" * bool(row["model"])
-        parts = [f'<text x="{GAP}" y="{y + 12}" font-weight="bold">{escape(title)}</text>']
+    for row in (Row(**row) for row in measured["rows"]):
+        parts = [f'<text x="{GAP}" y="{y + 12}" font-weight="bold">{escape(row.title)}</text>']
         y += TITLE
-        ways = {"segdemo": row["ours"], **row["others"]}
-        for way, value in ways.items():
-            long = (WIDTH - LEFT - 90) * value / max(ways.values())
-            colour = "#e8590c" if way == "segdemo" else "#adb5bd"
+        for way, value in row.ways.items():
+            long = (WIDTH - LEFT - 90) * value / max(row.ways.values())
+            colour = "#e8590c" if way == OURS else "#adb5bd"
             middle = y + BAR - 4
             parts.append(
                 f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(way)}</text>'
                 f'<rect x="{LEFT}" y="{y + 2}" width="{long:.1f}" height="{BAR - 4}" '
                 f'rx="2" fill="{colour}"/>'
-                f'<text x="{LEFT + long + 6:.1f}" y="{middle}">{value:g} {row["unit"]}</text>'
+                f'<text x="{LEFT + long + 6:.1f}" y="{middle}">{value:g} {row.unit}</text>'
             )
             y += BAR
         y += GAP

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 TURNS, RUNS = 5, 3
+OURS = "segdemo"
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,15 @@ class Row:
     others: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
     unit: str = "ms"
+
+    @property
+    def title(self) -> str:
+        return self.what + f", {self.model}" * bool(self.model)
+
+    @property
+    def ways(self) -> dict[str, float]:
+        """All of them by name, ours first."""
+        return {OURS: self.ours, **self.others}
 
 
 def in_turn(ours: Callable[[], object], others: Mapping[str, Callable[[], object]]) -> Row:

@@ -1,10 +1,19 @@
 """The models as the page presents them: where the weights come from, how they learnt, the card."""
 
+import re
 from typing import Any
 
 from ..errors import sentence
 from ..registry import ModelSpec, find_model
-from ..weights import Facts, WeightsError, hub_place, local_weights, read_facts, weights_folder
+from ..weights import (
+    Facts,
+    WeightsError,
+    card_path,
+    hub_place,
+    local_weights,
+    read_facts,
+    weights_folder,
+)
 
 
 def present(model: str) -> tuple[dict[str, Any], str]:
@@ -36,9 +45,9 @@ def source(spec: ModelSpec, facts: Facts) -> Any:
 
 
 def card(spec: ModelSpec) -> str:
-    """The model card without its front matter and its title."""
-    path = weights_folder() / f"{spec.name}.md"
+    """The model card without its front matter, title, and pictures: the page draws its own."""
+    path = card_path(spec)
     if not path.is_file():  # weights that a visitor of this code has trained have none yet
         return ""
     text = path.read_text("utf-8").split("---\n", 2)[-1].strip()
-    return text.partition("\n")[2]
+    return re.sub(r"<!--.*?-->|!\[.*?\]\(.*?\)", "", text.partition("\n")[2])
