@@ -22,6 +22,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0, or 2 with one line on stderr where it cannot be done."""
     options = parser().parse_args(arguments)
+    from .card import CardError
     from .data import DataError
     from .engine import DeviceError
     from .images import BadImage
@@ -30,7 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
     from .train import TrainError
     from .weights import WeightsError
 
-    known = BadImage, DataError, DeviceError, PublishError, TrainError, UnknownModel, WeightsError
+    known = (
+        BadImage,
+        CardError,
+        DataError,
+        DeviceError,
+        PublishError,
+        TrainError,
+        UnknownModel,
+        WeightsError,
+    )
     try:
         options.run(options)
     except known as error:
@@ -111,7 +121,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lr", type=float)
     command.add_argument("--encoder-lr", type=float, help="times --lr")
     command.add_argument("--balance", type=share, help="1: every class as often as every other")
-    command.add_argument("--shares", type=weights, help="of each --data in what is shown, as 2,1,1")
+    command.add_argument("--shares", type=shares, help="how often each --data is drawn, as 2,1")
     command.add_argument("--crop", type=share, help="smallest share of a photo that is shown")
     command.add_argument("--paste", type=share, help="share of samples pasted onto other photos")
     command.add_argument("--ema", type=share, help="of the running average that is shipped")
@@ -150,7 +160,7 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(positive(part) for part in text.split(","))
 
 
-def weights(text: str) -> tuple[float, ...]:
+def shares(text: str) -> tuple[float, ...]:
     values = tuple(float(part) for part in text.split(","))
     if min(values) < 0 or not 0 < sum(values) < math.inf:
         raise argparse.ArgumentTypeError(f"{text} are no shares")

@@ -3,8 +3,6 @@
 import math
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from .data import IGNORE
@@ -26,15 +24,20 @@ def boundary_table(
     counts = truth != IGNORE
     table = np.zeros((classes, 2), np.int64)
     for label in np.union1d(truth[counts], answer[counts]):
-        true = band(truth == label, width) & counts
-        found = band(answer == label, width) & counts
+        true = band(truth == label, width)
+        found = band((answer == label) & counts, width)
         table[label] = (true & found).sum(), (true | found).sum()
     return table
 
 
 def band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """What of a mask [H, W] lies within `width` pixels of its edge, the picture's edge included."""
-    outside = F.pad(torch.from_numpy(~mask)[None].float(), [width] * 4, value=1.0)
-    across = F.max_pool2d(outside, (1, 2 * width + 1), stride=1)
-    near = F.max_pool2d(across, (2 * width + 1, 1), stride=1)
-    return mask & (near[0].numpy() > 0)
+    outside = np.pad(~mask, width, constant_values=True)
+    reach = 2 * width + 1
+    return mask & any_of(any_of(outside, reach).T, reach).T
+
+
+def any_of(values: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """bool [H - reach + 1, W]: whether any of `reach` values below each other is true."""
+    sums = np.pad(values.cumsum(axis=0, dtype=np.int32), ((1, 0), (0, 0)))
+    return sums[reach:] > sums[:-reach]

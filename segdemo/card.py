@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard
 
-from .card_pictures import curve_picture, examples_picture
+from .card_pictures import curve_picture, examples_of, examples_picture, lines
 from .registry import ModelSpec
-from .weights import Facts, card_path, read_facts, weights_folder
+from .weights import Facts, card_path, picture_path, read_facts
 
 BEGIN, END = "<!-- written by `python -m segdemo card` -->", "<!-- to here -->"
-PICTURES = ("examples", "curve")
+# The last beginning before an end: a person may have lost an end.
+WRITTEN = re.compile(f"{re.escape(BEGIN)}(?:(?!{re.escape(BEGIN)}).)*?{re.escape(END)}", re.DOTALL)
 NEW = """---
 library_name: segdemo
 pipeline_tag: image-segmentation
@@ -20,7 +21,7 @@ pipeline_tag: image-segmentation
 
 # {title} (`{name}`)
 
-{finds} Write here how it came about, where it fails, and who may use it for what.
+{finds}
 
 ## Figures
 
@@ -29,67 +30,74 @@ pipeline_tag: image-segmentation
 """
 
 
-def write_card(spec: ModelSpec) -> Path:
-    """Write NAME.md beside the weights, NAME.examples.webp and, of some length, NAME.curve.webp.
+class CardError(RuntimeError):
+    """A card that cannot be filled; str(e) is one sentence."""
 
-    Of a card that is there only the figures change: the `model-index` in its front matter, which
-    the Hub shows, and what stands between the two comments, or at its end where there are none.
-    Returns its path. Raises WeightsError.
+
+def write_card(spec: ModelSpec) -> Path:
+    """Write NAME.md beside the weights, and the pictures in it.
+
+    Of a card that is there only the figures change: those that the front matter has for the Hub,
+    and what stands between the two comments, or at its end where there are none. The front matter
+    is written anew, without its own comments. Returns the path. Raises CardError, WeightsError.
     """
     path, facts = card_path(spec), read_facts(spec)
-    examples_picture(spec).save(picture_path(spec, "examples"), quality=85)
-    if len(facts["curve"]) > 1:
+    text = filled(read_card(spec), spec, facts)
+    if examples := examples_of(spec):
+        examples_picture(spec, examples).save(picture_path(spec, "examples"), quality=85)
+    if lines(facts["curve"]):
         curve_picture(facts["curve"]).save(picture_path(spec, "curve"), lossless=True)
-    else:
-        picture_path(spec, "curve").unlink(missing_ok=True)
-    path.write_text(filled(read_card(spec), spec, facts), "utf-8")
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, "utf-8")
+    unfinished.replace(path)
     return path
 
 
-def picture_path(spec: ModelSpec, name: str) -> Path:
-    """Where the card's picture of that name, one of PICTURES, is."""
-    return weights_folder() / f"{spec.name}.{name}.webp"
-
-
 def read_card(spec: ModelSpec) -> str:
-    """The card as it is, or an empty one."""
+    """The card as it is, or an empty one. Raises CardError."""
     path = card_path(spec)
-    if path.is_file():
+    if not path.is_file():
+        return NEW.format(name=spec.name, title=spec.title, finds=spec.finds, begin=BEGIN, end=END)
+    try:
         return path.read_text("utf-8")
-    return NEW.format(name=spec.name, title=spec.title, finds=spec.finds, begin=BEGIN, end=END)
+    except UnicodeDecodeError as error:
+        raise CardError(f"The card {path} is not text in UTF-8.") from error
 
 
 def filled(text: str, spec: ModelSpec, facts: Facts) -> str:
-    """The card with the figures of these facts."""
-    card = ModelCard(text)
-    data = ModelCardData(**vars(card.data))
-    data.model_name = spec.name
-    data.eval_results = [
+    """The card with the figures of these facts. Raises CardError."""
+    scored = tested(facts)
+    try:
+        card = ModelCard(text)
+        others = [r for r in card.data.get("eval_results") or [] if r.dataset_name not in scored]
+    except Exception as error:  # broad: YAML that is not as it should be raises almost anything
+        raise CardError(f"The front matter of {card_path(spec)} cannot be read.") from error
+    card.data["model_name"] = spec.name
+    card.data["eval_results"] = others + [
         EvalResult(
             task_type="image-segmentation",
             dataset_type=name,
             dataset_name=name,
             dataset_split="test",
             metric_type="iou" if spec.binary else "mean_iou",
-            metric_value=scored["iou"],
+            metric_value=of_folder["iou"],
         )
-        for name, scored in tested(facts).items()
+        for name, of_folder in scored.items()
+        if of_folder["iou"] is not None
     ]
-    card.data = data
     written = "\n".join((BEGIN, "", *figures(spec, facts), "", END))
-    place = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if place.search(str(card)):
-        return place.sub(lambda _: written, str(card), count=1)
+    if WRITTEN.search(str(card)):
+        return WRITTEN.sub(lambda _: written, str(card), count=1)
     return f"{str(card).rstrip()}\n\n{written}\n"
 
 
 def tested(facts: Facts) -> dict[str, Any]:
-    """Data folder -> its figures on `test`, where there are any."""
+    """Data folder -> its figures on `test`."""
     split = "/test"
     return {
         name.removesuffix(split): scored
         for name, scored in facts.get("figures", {}).items()
-        if name.endswith(split) and scored["iou"] is not None
+        if name.endswith(split)
     }
 
 
@@ -99,12 +107,14 @@ def figures(spec: ModelSpec, facts: Facts) -> Iterator[str]:
     if folders:
         yield from (*folder_table(spec, folders), "")
     if folders and not spec.binary:
-        name, scored = max(folders.items(), key=lambda item: len(item[1]["classes"]))
-        yield from (f"By class, on {name} test:", "", *class_table(scored), "")
-    yield f"![Hits, misses and false alarms on the examples]({spec.name}.examples.webp)"
-    if len(facts["curve"]) > 1:
-        yield ""
-        yield f"![Loss on train and IoU on val, by steps]({spec.name}.curve.webp)"
+        # Of as many photos, that of more classes.
+        size = {name: (of["photos"], len(of["classes"])) for name, of in folders.items()}
+        largest = max(folders, key=size.__getitem__)
+        yield from (f"By class, on {largest} test:", "", *class_table(folders[largest]), "")
+    if examples_of(spec):
+        yield f"![Hits, misses and false alarms on the examples]({spec.name}.examples.webp)"
+    if lines(facts["curve"]):
+        yield f"\n![Loss on train and IoU on val, by steps]({spec.name}.curve.webp)"
 
 
 def folder_table(spec: ModelSpec, folders: Mapping[str, Any]) -> Iterator[str]:
@@ -129,7 +139,7 @@ def class_table(scored: Mapping[str, Any]) -> Iterator[str]:
 
 def alarms(of_class: Mapping[str, Any]) -> str | None:
     part, photos = of_class["false_alarms"], of_class["photos_without"]
-    return None if part is None else f"{part:.0%} of {photos}"
+    return None if part is None else f"{100 * part:.0f} % of {photos}"
 
 
 def head(*names: str) -> list[str]:

@@ -22,13 +22,14 @@ from huggingface_hub import (
     get_token,
 )
 
-from .card import PICTURES, picture_path
 from .hub import FILE, clause
 from .registry import ModelSpec
 from .weights import (
+    PICTURES,
     WeightsError,
     card_path,
     find_weights,
+    picture_path,
     read_facts,
     repo_name,
     weights_folder,

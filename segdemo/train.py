@@ -44,7 +44,7 @@ class Recipe:
     weight_decay: float = 1e-2
     encoder_lr: float = 1.0  # times lr, for an encoder that starts from trained weights
     balance: float = 0.5  # 1 shows every class as often as every other, 0 as the data has it
-    shares: tuple[float, ...] = ()  # of each data folder in what is shown; by its photos if empty
+    shares: tuple[float, ...] = ()  # of each data folder in what is drawn; if empty, by its photos
     crop: float = 0.2  # smallest share of a photo's area that a crop shows
     paste: float = 0.3  # share of samples whose objects are pasted onto another photo
     ema: float = 0.998  # the shipped weights are a running average over about 1 / (1 - ema) steps
@@ -110,7 +110,9 @@ def train(
         state, best = saved["state"], saved["best"]
 
     if recipe.shares and len(recipe.shares) != len(folders):
-        raise TrainError(f"{len(recipe.shares)} shares were given for {len(folders)} data folders.")
+        raise TrainError(
+            f"{len(recipe.shares)} shares were given for {len(folders)} data folders with photos."
+        )
     draw = Draw(folders, spec, recipe.batch, recipe.balance, recipe.shares, recipe.seed)
     steps = range(state["step"], min(until or recipe.steps, recipe.steps))
     loader = DataLoader(
@@ -246,20 +248,19 @@ def schedule(progress: float) -> float:
 def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss over the pixels that count: logits [B, C, H, W], labels uint8 [B, H, W].
 
-    One logit: binary cross-entropy plus soft Dice (V-Net, https://arxiv.org/abs/1606.04797), of
-    each photo for itself: over the batch, far cars would not count beside a near one. More: the
+    One logit: binary cross-entropy plus soft Dice over the batch (V-Net,
+    https://arxiv.org/abs/1606.04797), which does not mind how rare the class is. More: the
     cross-entropy of a softmax.
     """
     counts = labels != IGNORE
     if logits.shape[1] > 1:
         losses = F.cross_entropy(logits, labels.long().masked_fill(~counts, -100), reduction="sum")
         return losses / counts.sum().clamp(min=1)
-    logits, truth, shown = logits[:, 0], (labels == 1).float(), counts.float()
-    losses = F.binary_cross_entropy_with_logits(logits, truth, weight=shown, reduction="sum")
-    p = logits.sigmoid() * shown
-    overlap, both = (p * truth).sum(dim=(1, 2)), (p + truth).sum(dim=(1, 2))
-    dice = (2 * overlap + 1) / (both + 1)
-    return losses / shown.sum().clamp(min=1) + 1 - dice.mean()
+    logits, truth = logits[:, 0][counts], (labels == 1)[counts].float()
+    p = logits.sigmoid()
+    dice = (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
+    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
+    return losses / counts.sum().clamp(min=1) + 1 - dice
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from PIL import Image
 from .data import IGNORE
 from .overlay import Colour, resize_labels
 from .predict import Prediction
+from .registry import ModelSpec
 
 # The ten even steps of matplotlib's viridis: its lightness rises evenly, and it reads the same to
 # people who do not see all colours. https://doi.org/10.1371/journal.pone.0199239
@@ -35,6 +36,11 @@ VERDICTS: Mapping[str, Colour] = MappingProxyType(
         "wrong class": (86, 180, 233),
     }
 )
+
+
+def verdicts_of(spec: ModelSpec) -> dict[str, Colour]:
+    """Those of VERDICTS that there can be: of one class none is taken for another."""
+    return {k: v for k, v in VERDICTS.items() if not (spec.binary and k == "wrong class")}
 
 
 def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -10,6 +10,8 @@ from .registry import ModelSpec
 
 Facts = dict[str, Any]  # what training and scoring wrote down beside the weights
 
+PICTURES = ("examples", "curve")  # of a card
+
 FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -46,6 +48,11 @@ def write_facts(folder: Path, spec: ModelSpec, facts: Facts) -> None:
 def card_path(spec: ModelSpec) -> Path:
     """Where the card is, if there is one: what people read of a model."""
     return weights_folder() / f"{spec.name}.md"
+
+
+def picture_path(spec: ModelSpec, name: str) -> Path:
+    """Where the card's picture of that name, one of PICTURES, is."""
+    return weights_folder() / f"{spec.name}.{name}.webp"
 
 
 def find_weights(spec: ModelSpec, folder: Path | None = None) -> Path:

@@ -3,15 +3,19 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import EXAMPLES
 from huggingface_hub import ModelCard
 from PIL import Image
 
 from segdemo.__main__ import main
-from segdemo.card import filled, read_card
+from segdemo.card import BEGIN, END, filled, read_card, write_card
 from segdemo.card_pictures import curve_picture
+from segdemo.data import open_folder
 from segdemo.registry import MODELS
 from segdemo.weights import FOLDER, read_facts
 
@@ -65,21 +69,63 @@ def test_weights_that_were_never_scored_have_a_card_too(own: Path) -> None:
 def test_the_examples_are_painted_with_hits_and_misses(own: Path) -> None:
     assert main(["card", "fcn"]) == 0
     with Image.open(own / "fcn.examples.webp") as sheet:
-        pixels = sheet.convert("RGB")
-    red, green, blue = pixels.resize((960, 480)).split()
-    hits = sum(b > r + 60 for r, b in zip(red.getdata(), blue.getdata(), strict=True))
-    alarms = sum(r > b + 60 for r, b in zip(red.getdata(), blue.getdata(), strict=True))
-    assert hits > 5000 and alarms > 500 and green.size == (960, 480)
+        car = np.asarray(sheet.convert("RGB").crop((0, 0, 320, 240))).astype(int)
+    truth = open_folder(EXAMPLES, "test", FCN).labels(0)
+    blue = car[..., 2] > car[..., 0] + 60
+    true = np.asarray(Image.fromarray(truth).resize((320, 240), Image.Resampling.NEAREST)) > 0
+    assert (blue & true).sum() > 0.5 * true.sum()  # most of a large car is found
+    assert (blue & ~true).sum() < 0.05 * true.sum()
+
+
+def test_a_curve_is_drawn_once_there_are_two_points(own: Path) -> None:
+    facts = read_facts(FCN)
+    for points, pictures in ((1, 0), (2, 1)):
+        facts["curve"] = [{"step": n, "loss": 1 / n, "val": None} for n in range(1, points + 1)]
+        (own / "fcn.json").write_text(json.dumps(facts))
+        assert main(["card", "fcn"]) == 0
+        assert (own / "fcn.md").read_text().count("fcn.curve.webp") == pictures
+        assert len(list(own.glob("*.curve.webp"))) == pictures
 
 
 def test_the_curve_falls_where_the_loss_does() -> None:
     curve = [{"step": step, "loss": 1 - step / 200, "val": None} for step in (50, 100)]
-    drawn = curve_picture(curve).convert("RGB")
-    assert drawn.width < curve_picture([point | {"val": 0.5} for point in curve]).width
-    line = [
-        (x, y)
-        for x in range(drawn.width)
-        for y in range(drawn.height)
-        if drawn.getpixel((x, y)) == (213, 94, 0)
-    ]
-    assert min(line)[1] < max(line)[1] - 40
+    drawn = np.asarray(curve_picture(curve))
+    height, across = (drawn == (213, 94, 0)).all(axis=-1).nonzero()
+    assert height[across.argmin()] < height[across.argmax()] - 40
+    both = curve_picture([point | {"val": 0.5} for point in curve])
+    assert both.width == 2 * drawn.shape[1]
+
+
+def test_a_lost_mark_loses_no_words(own: Path) -> None:
+    assert main(["card", "fcn"]) == 0
+    card = own / "fcn.md"
+    card.write_text(card.read_text().replace(END, "My own words."))
+    for _ in range(2):
+        assert main(["card", "fcn"]) == 0
+        assert card.read_text().count("My own words.") == 1
+        assert card.read_text().count(END) == 1
+
+
+def test_figures_of_others_stay_in_the_front_matter(own: Path) -> None:
+    assert main(["card", "fcn"]) == 0
+    card = own / "fcn.md"
+    theirs = ModelCard.load(card)
+    first = theirs.data.eval_results[0]
+    first.dataset_name = first.dataset_type = "my-set"
+    card.write_text(str(theirs))
+    assert main(["card", "fcn"]) == 0
+    names = [result.dataset_name for result in ModelCard.load(card).data.eval_results]
+    assert names[0] == "my-set" and len(names) == len(set(names)) == 6
+
+
+@pytest.mark.parametrize("spoiled", [b"---\n: [\n---\n", b"---\n- 1\n---\n", b"\xff\xfe"])
+def test_a_card_that_cannot_be_read_is_left_as_it_is(own: Path, spoiled: bytes, capsys) -> None:
+    (own / "fcn.md").write_bytes(spoiled)
+    assert main(["card", "fcn"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert (own / "fcn.md").read_bytes() == spoiled
+
+
+def test_a_model_of_other_things_than_the_examples_has_a_card(own: Path) -> None:
+    cups = replace(FCN, classes=tuple(name + "s" for name in FCN.classes))
+    assert "examples.webp" not in write_card(cups).read_text().partition(BEGIN)[2]

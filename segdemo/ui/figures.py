@@ -20,7 +20,7 @@ from ..overlay import colour, paint, resize, resize_labels, webp
 from ..predict import OPACITY, Prediction, predict, read
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
-from ..views import VERDICTS, hits_on
+from ..views import hits_on, verdicts_of
 from .answers import Kept, device_title, kept_of
 from .components import file
 from .replies import fresh_folder, still_there
@@ -113,8 +113,7 @@ def score(
     ]
     figures[2]["rows"] = [
         {"colour": tint, "name": verdict, "value": ""}
-        for verdict, tint in VERDICTS.items()
-        if not (spec.binary and verdict == "wrong class")
+        for verdict, tint in verdicts_of(spec).items()
     ]
     section = {"title": "score_title", "text": "score_text", "figures": figures}
     return {"sections": [section]}

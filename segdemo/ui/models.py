@@ -45,9 +45,9 @@ def source(spec: ModelSpec, facts: Facts) -> Any:
 
 
 def card(spec: ModelSpec) -> str:
-    """The model card without its front matter, title, and pictures: the page draws its own."""
+    """The card without its front matter, title, and pictures, which the page does not serve."""
     path = card_path(spec)
     if not path.is_file():  # weights that a visitor of this code has trained have none yet
         return ""
     text = path.read_text("utf-8").split("---\n", 2)[-1].strip()
-    return re.sub(r"<!--.*?-->|!\[.*?\]\(.*?\)", "", text.partition("\n")[2])
+    return re.sub(r"<!--.*?-->|!\[.*?\]\(.*?\)", "", text.partition("\n")[2], flags=re.DOTALL)
