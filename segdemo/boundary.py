@@ -18,7 +18,7 @@ def boundary_table(
     "Boundary IoU" (https://arxiv.org/abs/2103.16562): the IoU of what lies inside of the true and
     of the found outline and within 2 % of the photo's diagonal of it; sum the tables of several
     photos for their pooled figure. truth, answer: uint8 [H, W]; where the truth is IGNORE nothing
-    is counted.
+    is counted, and both end there.
     """
     width = max(1, round(WIDTH * math.hypot(*truth.shape)))
     counts = truth != IGNORE

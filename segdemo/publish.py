@@ -160,15 +160,20 @@ def model_files(spec: ModelSpec) -> Files:
     facts, card = read_facts(spec), card_path(spec)
     if not card.is_file():
         raise PublishError(f"{spec.name} has no card: python -m segdemo card {spec.name}")
-    pictures = (picture_path(spec, name) for name in PICTURES)
     # Not where they are published: that is known only afterwards.
     config = {key: value for key, value in facts.items() if key != "hub"}
     return {
         FILE: find_weights(spec),
         "config.json": facts_text(config),
         "README.md": card,
-        **{path.name: path for path in pictures if path.is_file()},
+        **{path.name: path for path in pictures(spec)},
     }
+
+
+def pictures(spec: ModelSpec) -> list[Path]:
+    """Those that the card shows."""
+    paths = [picture_path(spec, name) for name in PICTURES]
+    return [path for path in paths if path.is_file()]
 
 
 def space_files(specs: Iterable[ModelSpec], revisions: Mapping[str, str], hardware: str) -> Files:
@@ -180,7 +185,8 @@ def space_files(specs: Iterable[ModelSpec], revisions: Mapping[str, str], hardwa
     for spec, (repo, revision) in zip(specs, revisions.items(), strict=True):
         place = {"hub": {"repo": repo, "revision": revision}}
         files[f"weights/{spec.name}.json"] = facts_text(read_facts(spec) | place)
-        files[f"weights/{spec.name}.md"] = card_path(spec)
+        for path in (card_path(spec), *pictures(spec)):
+            files[f"weights/{path.name}"] = path
     wanted = (ROOT / "requirements.txt").read_text("utf-8")
     files["requirements.txt"] = requirements(wanted, hardware).encode()
     files["README.md"] = front_page(revisions, hardware).encode()

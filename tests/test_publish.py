@@ -89,6 +89,7 @@ def test_the_space_is_this_project_without_its_weights(hub: Hub, mine: Path) -> 
     for spec in MODELS.values():
         facts = json.loads(files[f"weights/{spec.name}.json"])
         assert facts["hub"] == read_facts(spec)["hub"]
+        assert f"weights/{spec.name}.examples.webp" in files
 
     # Another run keeps the hardware; another hardware is another requirements.txt.
     assert publish("--space") == 0
