@@ -7,7 +7,7 @@ as if it never had been.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -54,6 +54,9 @@ class Recipe:
     architecture: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     checks: int = 8  # how often the run is scored on val and checkpointed
+
+
+SETTLING = 50  # batches, at each check
 
 
 class TrainError(RuntimeError):
@@ -115,29 +118,31 @@ def train(
         )
     draw = Draw(folders, spec, recipe.batch, recipe.balance, recipe.shares, recipe.seed)
     steps = range(state["step"], min(until or recipe.steps, recipe.steps))
-    loader = DataLoader(
-        Samples(folders, recipe.sizes, recipe.crop, recipe.paste),
-        batch_sampler=(draw.keys(step, crop_size(step, recipe)) for step in steps),
-        collate_fn=collate,
-        num_workers=workers,
-        worker_init_fn=one_thread,
-        pin_memory=place.type == "cuda",
-    )
+    samples = Samples(folders, recipe.sizes, recipe.crop, recipe.paste)
+
+    def load(steps: Iterable[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in DataLoader(
+            samples,
+            batch_sampler=(draw.keys(step, crop_size(step, recipe)) for step in steps),
+            collate_fn=collate,
+            num_workers=workers,
+            worker_init_fn=one_thread,
+            pin_memory=place.type == "cuda",
+        ):
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
     every = math.ceil(recipe.steps / recipe.checks)
-    progress = tqdm(loader, initial=state["step"], total=recipe.steps, desc=spec.name, disable=None)
+    progress = tqdm(steps, initial=state["step"], total=recipe.steps, desc=spec.name, disable=None)
     started, losses = time.monotonic(), []
-    for step, batch in zip(steps, progress, strict=True):
-        if isinstance(batch, DataError):
-            raise batch
-        images, labels = batch
+    for step, (images, labels) in zip(progress, load(steps), strict=True):
         torch.manual_seed(recipe.seed + step)  # for dropout
         set_mode(network, recipe)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * group["scale"] * schedule(step / recipe.steps)
-        images = images.to(place, non_blocking=True)
-        x = preprocess(images, spec, images.shape[-1]).to(memory_format=torch.channels_last)
         with torch.autocast(place.type, fast, enabled=fast != torch.float32):
-            logits = network(x)
+            logits = network(as_input(images, spec, place))
         loss = segmentation_loss(logits.float(), labels.to(place, non_blocking=True))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -149,6 +154,10 @@ def train(
         progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
 
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            # The last steps again: their crops have the size that the run ends with.
+            again = load(range(max(0, recipe.steps - SETTLING), recipe.steps))
+            with torch.autocast(place.type, fast, enabled=fast != torch.float32):
+                settle(average, recipe, (as_input(images, spec, place) for images, _ in again))
             # Where val shows none of the classes, the last average is taken.
             reached = mean_iou(Runner(spec, average, place, fast), val)
             state["seconds"] += time.monotonic() - started
@@ -263,13 +272,35 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return losses / counts.sum().clamp(min=1) + 1 - dice
 
 
+def as_input(images: Tensor, spec: ModelSpec, device: torch.device) -> Tensor:
+    """What the network sees of a batch of crops, uint8 [B, 3, S, S]."""
+    x = preprocess(images.to(device, non_blocking=True), spec, images.shape[-1])
+    return x.to(memory_format=torch.channels_last)
+
+
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the exponential moving average a step towards the network."""
     for mean, now in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(now, 1 - decay)
-    for kept, latest in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(latest)
+
+
+@torch.no_grad()
+def settle(average: nn.Module, recipe: Recipe, inputs: Iterable[Tensor]) -> None:
+    """Give the averaged weights BatchNorm statistics of their own.
+
+    Those of the network belong to other weights, and to its last few batches: with them the
+    answers of an average sway from check to check. "Precise BN"
+    (https://arxiv.org/abs/2105.07576): the mean over many batches, with the weights as they are.
+    """
+    set_mode(average, recipe)
+    for norm in average.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm.training:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all, not a running one
+    for x in inputs:
+        average(x)
+    average.eval()
 
 
 def mean_iou(runner: Runner, folders: Sequence[Folder]) -> float | None:

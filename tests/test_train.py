@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 from conftest import MakeFolder
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import tv_tensors as tv
 
 from segdemo.augment import augmentation, paste
@@ -32,6 +33,7 @@ from segdemo.train import (
     parameter_groups,
     segmentation_loss,
     set_mode,
+    settle,
     train,
 )
 
@@ -225,6 +227,19 @@ def test_what_is_ignored_changes_no_loss() -> None:
         logits[:, :, :3] += 50
         assert torch.equal(loss, segmentation_loss(logits, labels))
         assert segmentation_loss(logits, torch.full_like(labels, IGNORE)).isfinite()
+
+
+def test_averaged_weights_get_statistics_of_their_own() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(OrderedDict(features=nn.BatchNorm2d(3), rest=nn.BatchNorm2d(3)))
+    network[0].running_mean.fill_(9.0)
+    inputs = [torch.randn(2, 3, 4, 4) + shift for shift in (0.0, 1.0, 5.0)]
+    settle(network, Recipe(freeze_encoder=True), inputs)
+    assert (network[0].running_mean == 9).all()  # frozen
+    settle(network, Recipe(), inputs)
+    means = torch.stack([x.mean(dim=(0, 2, 3)) for x in inputs])
+    assert torch.allclose(network[0].running_mean, means.mean(dim=0), atol=1e-6)
+    assert not network.training
 
 
 def vgg16_file(path: Path) -> dict[str, Tensor]:
