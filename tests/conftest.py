@@ -199,3 +199,12 @@ def host(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     yield make
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder of one's own, with a copy of the smallest model in it."""
+    for ending in ("safetensors", "json"):
+        shutil.copy(ROOT / "weights" / f"fcn.{ending}", tmp_path)
+    monkeypatch.setenv("SEGDEMO_WEIGHTS", str(tmp_path))
+    return tmp_path

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,18 +29,9 @@ def test_the_card_says_what_the_facts_say(name: str) -> None:
         assert Image.open(FOLDER / picture).width > 600
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Weights of one's own, without a card."""
-    for ending in ("safetensors", "json"):
-        shutil.copy(FOLDER / f"fcn.{ending}", tmp_path)
-    monkeypatch.setenv("SEGDEMO_WEIGHTS", str(tmp_path))
-    return tmp_path
-
-
-def test_a_card_is_begun_and_what_is_written_into_it_stays(own: Path) -> None:
+def test_a_card_is_begun_and_what_is_written_into_it_stays(own_weights: Path) -> None:
     assert main(["card", "fcn"]) == 0
-    card = own / "fcn.md"
+    card = own_weights / "fcn.md"
     iou = read_facts(FCN)["figures"]["voc/test"]["iou"]
     assert f"| voc test | 150 | {iou:.3f} |" in card.read_text()
     assert "| sheep | 0." in card.read_text()
@@ -51,24 +41,24 @@ def test_a_card_is_begun_and_what_is_written_into_it_stays(own: Path) -> None:
     card.write_text(card.read_text().replace("## Figures", "Finds my cat.\n\n## Figures"))
     facts = read_facts(FCN)
     facts["figures"]["voc/test"]["iou"] = 0.9876
-    (own / "fcn.json").write_text(json.dumps(facts))
+    (own_weights / "fcn.json").write_text(json.dumps(facts))
     assert main(["card", "fcn"]) == 0
     assert "Finds my cat." in card.read_text()
     assert "| voc test | 150 | 0.988 |" in card.read_text()
     assert f"{iou:.3f}" not in card.read_text()
 
 
-def test_weights_that_were_never_scored_have_a_card_too(own: Path) -> None:
+def test_weights_that_were_never_scored_have_a_card_too(own_weights: Path) -> None:
     facts = {key: value for key, value in read_facts(FCN).items() if key != "figures"}
-    (own / "fcn.json").write_text(json.dumps(facts))
+    (own_weights / "fcn.json").write_text(json.dumps(facts))
     assert main(["card", "fcn"]) == 0
-    assert "fcn.examples.webp" in (own / "fcn.md").read_text()
-    assert (own / "fcn.examples.webp").is_file()
+    assert "fcn.examples.webp" in (own_weights / "fcn.md").read_text()
+    assert (own_weights / "fcn.examples.webp").is_file()
 
 
-def test_the_examples_are_painted_with_hits_and_misses(own: Path) -> None:
+def test_the_examples_are_painted_with_hits_and_misses(own_weights: Path) -> None:
     assert main(["card", "fcn"]) == 0
-    with Image.open(own / "fcn.examples.webp") as sheet:
+    with Image.open(own_weights / "fcn.examples.webp") as sheet:
         car = np.asarray(sheet.convert("RGB").crop((0, 0, 320, 240))).astype(int)
     truth = open_folder(EXAMPLES, "test", FCN).labels(0)
     blue = car[..., 2] > car[..., 0] + 60
@@ -77,14 +67,14 @@ def test_the_examples_are_painted_with_hits_and_misses(own: Path) -> None:
     assert (blue & ~true).sum() < 0.05 * true.sum()
 
 
-def test_a_curve_is_drawn_once_there_are_two_points(own: Path) -> None:
+def test_a_curve_is_drawn_once_there_are_two_points(own_weights: Path) -> None:
     facts = read_facts(FCN)
     for points, pictures in ((1, 0), (2, 1)):
         facts["curve"] = [{"step": n, "loss": 1 / n, "val": None} for n in range(1, points + 1)]
-        (own / "fcn.json").write_text(json.dumps(facts))
+        (own_weights / "fcn.json").write_text(json.dumps(facts))
         assert main(["card", "fcn"]) == 0
-        assert (own / "fcn.md").read_text().count("fcn.curve.webp") == pictures
-        assert len(list(own.glob("*.curve.webp"))) == pictures
+        assert (own_weights / "fcn.md").read_text().count("fcn.curve.webp") == pictures
+        assert len(list(own_weights.glob("*.curve.webp"))) == pictures
 
 
 def test_the_curve_falls_where_the_loss_does() -> None:
@@ -96,9 +86,9 @@ def test_the_curve_falls_where_the_loss_does() -> None:
     assert both.width == 2 * drawn.shape[1]
 
 
-def test_a_lost_mark_loses_no_words(own: Path) -> None:
+def test_a_lost_mark_loses_no_words(own_weights: Path) -> None:
     assert main(["card", "fcn"]) == 0
-    card = own / "fcn.md"
+    card = own_weights / "fcn.md"
     card.write_text(card.read_text().replace(END, "My own words."))
     for _ in range(2):
         assert main(["card", "fcn"]) == 0
@@ -106,9 +96,9 @@ def test_a_lost_mark_loses_no_words(own: Path) -> None:
         assert card.read_text().count(END) == 1
 
 
-def test_figures_of_others_stay_in_the_front_matter(own: Path) -> None:
+def test_figures_of_others_stay_in_the_front_matter(own_weights: Path) -> None:
     assert main(["card", "fcn"]) == 0
-    card = own / "fcn.md"
+    card = own_weights / "fcn.md"
     theirs = ModelCard.load(card)
     first = theirs.data.eval_results[0]
     first.dataset_name = first.dataset_type = "my-set"
@@ -119,13 +109,15 @@ def test_figures_of_others_stay_in_the_front_matter(own: Path) -> None:
 
 
 @pytest.mark.parametrize("spoiled", [b"---\n: [\n---\n", b"---\n- 1\n---\n", b"\xff\xfe"])
-def test_a_card_that_cannot_be_read_is_left_as_it_is(own: Path, spoiled: bytes, capsys) -> None:
-    (own / "fcn.md").write_bytes(spoiled)
+def test_a_card_that_cannot_be_read_is_left_as_it_is(
+    own_weights: Path, spoiled: bytes, capsys
+) -> None:
+    (own_weights / "fcn.md").write_bytes(spoiled)
     assert main(["card", "fcn"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert (own / "fcn.md").read_bytes() == spoiled
+    assert (own_weights / "fcn.md").read_bytes() == spoiled
 
 
-def test_a_model_of_other_things_than_the_examples_has_a_card(own: Path) -> None:
+def test_a_model_of_other_things_than_the_examples_has_a_card(own_weights: Path) -> None:
     cups = replace(FCN, classes=tuple(name + "s" for name in FCN.classes))
     assert "examples.webp" not in write_card(cups).read_text().partition(BEGIN)[2]

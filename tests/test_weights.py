@@ -1,7 +1,6 @@
 """The weights: those that their facts describe, and as good as the facts say."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -70,15 +69,6 @@ def test_weights_reach_their_figure_on_real_photos(name: str, folder: str) -> No
     recorded = read_facts(spec)["figures"][f"{folder}/test"]
     measured = score(spec, load_network(name), [SHARED / folder], "test")[f"{folder}/test"]
     assert measured["iou"] == pytest.approx(recorded["iou"], abs=0.0005)
-
-
-@pytest.fixture
-def own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A weights folder of one's own, with a copy of the smallest model in it."""
-    for ending in ("safetensors", "json"):
-        shutil.copy(FOLDER / f"fcn.{ending}", tmp_path)
-    monkeypatch.setenv("SEGDEMO_WEIGHTS", str(tmp_path))
-    return tmp_path
 
 
 def test_weights_of_ones_own_are_used(own_weights: Path) -> None:
