@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard
 
 from .card_pictures import curve_picture, examples_of, examples_picture, lines
 from .registry import ModelSpec
-from .weights import Facts, card_path, picture_path, read_facts
+from .weights import PICTURES, Facts, card_path, picture_path, read_facts
 
 BEGIN, END = "<!-- written by `python -m segdemo card` -->", "<!-- to here -->"
 # The last beginning before an end: a person may have lost an end.
@@ -103,6 +103,7 @@ def tested(facts: Facts) -> dict[str, Any]:
 
 def figures(spec: ModelSpec, facts: Facts) -> Iterator[str]:
     """Lines of Markdown: the tables, and the pictures that `write_card` saves."""
+    examples, curve = (picture_path(spec, name).name for name in PICTURES)
     folders = tested(facts)
     if folders:
         yield from (*folder_table(spec, folders), "")
@@ -112,9 +113,9 @@ def figures(spec: ModelSpec, facts: Facts) -> Iterator[str]:
         largest = max(folders, key=size.__getitem__)
         yield from (f"By class, on {largest} test:", "", *class_table(folders[largest]), "")
     if examples_of(spec):
-        yield f"![Hits, misses and false alarms on the examples]({spec.name}.examples.webp)"
+        yield f"![Hits, misses and false alarms on the examples]({examples})"
     if lines(facts["curve"]):
-        yield f"\n![Loss on train and IoU on val, by steps]({spec.name}.curve.webp)"
+        yield f"\n![Loss on train and IoU on val, by steps]({curve})"
 
 
 def folder_table(spec: ModelSpec, folders: Mapping[str, Any]) -> Iterator[str]:

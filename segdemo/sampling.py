@@ -57,8 +57,7 @@ class Draw:
 
     Photos are drawn with a chance that grows the rarer their rarest class is; photos with none
     of the classes count as a class too, since a model that has only seen chairs sees them
-    everywhere. Where `shares` are given, each folder has its
-    share, and that is so within it.
+    everywhere. Where `shares` are given, each folder has its share, and that is so within it.
     """
 
     def __init__(
