@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torchvision import tv_tensors as tv
@@ -79,13 +80,11 @@ class Draw:
         present[:, 0] = ~present[:, 1:].any(axis=1)
         if not present[:, 1:].any():
             raise DataError(f"No mask shows any of {', '.join(spec.classes[1:])}.")
-        rarity = np.maximum(present.sum(axis=0), 1.0) ** -balance
-        chances = (present * rarity).max(axis=1)
-        if shares:
-            sizes = [len(folder) for folder in folders]
-            totals = np.add.reduceat(chances, np.cumsum([0, *sizes[:-1]]))
-            chances *= np.repeat(np.asarray(shares) / totals, sizes)
-        self.chances = torch.from_numpy(chances)
+        ends = np.cumsum([len(folder) for folder in folders])
+        groups = np.split(present, ends[:-1]) if shares else [present]
+        weighted = zip(shares or (1.0,), groups, strict=True)
+        chances = [share * balanced(group, balance) for share, group in weighted]
+        self.chances = torch.from_numpy(np.concatenate(chances))
 
     def keys(self, step: int, size: int) -> list[Key]:
         """The keys of a step's samples: the same step draws the same, always."""
@@ -95,6 +94,13 @@ class Draw:
         return [
             (place, size, seed) for place, seed in zip(drawn.tolist(), seeds.tolist(), strict=True)
         ]
+
+
+def balanced(present: NDArray[np.bool_], balance: float) -> NDArray[np.float64]:
+    """Chances [N] of photos, of a sum of 1, from what they show, bool [N, classes]."""
+    rarity = np.maximum(present.sum(axis=0), 1.0) ** -balance
+    chances: NDArray[np.float64] = (present * rarity).max(axis=1)
+    return chances / chances.sum()
 
 
 def one_thread(_: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import MakeFolder
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -165,6 +166,16 @@ def test_a_data_folder_is_shown_as_much_as_its_share(make_folder: MakeFolder) ->
     assert len(set(drawn)) == 10
 
 
+def test_a_class_that_is_rare_in_its_folder_is_shown_however_common_it_is_elsewhere(
+    make_folder: MakeFolder,
+) -> None:
+    catalogue = make_folder("catalogue", photos=40, classes=["background", "chair"])
+    homes = make_folder("homes", photos=10, classes=["background", *["dog"] * 8, "chair"])
+    folders = open_folders([catalogue, homes], "train", FCN)
+    drawn = drawn_of(Draw(folders, FCN, 10, 1.0, (1, 1), seed=0))
+    assert 0.12 < drawn.count(49) / len(drawn) < 0.21  # a third of the half that homes have
+
+
 def drawn_of(draw: Draw) -> list[int]:
     return [place for step in range(100) for place, _, _ in draw.keys(step, 32)]
 
@@ -227,6 +238,16 @@ def test_what_is_ignored_changes_no_loss() -> None:
         logits[:, :, :3] += 50
         assert torch.equal(loss, segmentation_loss(logits, labels))
         assert segmentation_loss(logits, torch.full_like(labels, IGNORE)).isfinite()
+
+
+def test_to_miss_an_object_costs_much_however_small_it_is() -> None:
+    labels = torch.zeros(1, 40, 40, dtype=torch.uint8)
+    labels[:, :4, :4] = 1
+    truth = F.one_hot(labels.long(), 5).movedim(-1, 1).float()
+    for right in (16 * truth - 8, 16 * truth[:, 1:2] - 8):  # five logits, and one
+        missed = right[..., -1:, -1:].expand_as(right)  # as where there is nothing
+        assert segmentation_loss(right, labels) < 0.05
+        assert segmentation_loss(missed, labels) > 0.4
 
 
 def test_averaged_weights_get_statistics_of_their_own() -> None:
