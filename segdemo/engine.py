@@ -23,6 +23,7 @@ from .hub import HubError
 from .images import Source, load_shown
 from .preprocess import as_tensor, preprocess
 from .registry import MODELS, ModelSpec, find_model
+from .sure import only_sure
 from .weights import WeightsError, find_weights, read_facts
 from .zerogpu import ZERO_GPU, on_gpu
 
@@ -40,7 +41,8 @@ log = logging.getLogger("segdemo")
 class Segmentation:
     """What a network found in a picture.
 
-    logits: float32 [C, h, w], as the network gave them, at its own size.
+    logits: float32 [C, h, w], as the network gave them, at its own size; for a model of one
+        class, lowered where a region is not sure (`only_sure`).
     size: height and width of the picture, upright.
     classes: names; `labels` indexes them, 0 is the background.
     threshold: for a model of one class, the probability from which on a pixel is that class. A
@@ -167,6 +169,8 @@ class Runner:
         with self.lock:
             lend = ZERO_GPU and place == "cuda"
             logits = lent(self.spec.name, image) if lend else self.logits(image)
+        if self.spec.binary:
+            logits = only_sure(logits, self.spec.sure)
         found = torch.from_numpy(logits)
         return Segmentation(found, image.shape[:2], self.spec.classes, threshold, place)
 

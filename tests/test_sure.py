@@ -1,0 +1,81 @@
+"""Which regions stay: those that the network is somewhere sure of."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segdemo.engine import ready
+from segdemo.regions import find_regions
+from segdemo.registry import MODELS
+from segdemo.sure import only_sure, reconstruct
+
+SURE = 0.98  # a logit of 3.9
+
+
+def two_spots(first: float, second: float) -> NDArray[np.float32]:
+    """Two things with the same outline, of which the network is differently sure."""
+    logits = np.full((1, 64, 96), -6, np.float32)
+    for left, peak in ((8, first), (60, second)):
+        logits[0, 20:40, left : left + 24] = 1
+        logits[0, 28, left + 9] = peak
+    return logits
+
+
+def test_a_region_stays_whole_or_goes_whole() -> None:
+    logits = two_spots(5, 3)
+    kept = only_sure(logits, SURE)
+    assert np.array_equal(kept[..., :48], logits[..., :48])
+    assert (kept[..., 48:] < 0).all()
+
+
+def test_what_is_surer_comes_back_at_a_higher_threshold() -> None:
+    doubtful, unlikely = only_sure(two_spots(3, 2), SURE)[0, 28, [10, 62]]
+    assert unlikely < doubtful < 0
+    # All of it at once: no hole and no rim.
+    lowered = only_sure(two_spots(3, 2), SURE)[0]
+    assert (lowered[20:40, 8:32] == doubtful).all()
+
+
+def test_a_bridge_makes_two_regions_one() -> None:
+    logits = two_spots(5, 3)
+    logits[0, 30, 32:60] = 0.5
+    assert np.array_equal(only_sure(logits, SURE), logits)
+
+
+def test_a_higher_threshold_finds_a_part_of_what_a_lower_one_finds() -> None:
+    logits = 3 * np.random.default_rng(0).standard_normal((1, 9, 12)).repeat(6, 1).repeat(6, 2)
+    kept = only_sure(logits.astype(np.float32), SURE)
+    assert (kept <= logits.astype(np.float32)).all()
+    assert 0 < (kept >= 0).sum() < (logits >= 0).sum()
+
+
+def test_the_reconstruction_is_its_definition_at_every_level() -> None:
+    random = np.random.default_rng(1)
+    mask = random.integers(0, 6, (14, 11)).astype(np.float32)
+    marker = np.where(random.random(mask.shape) < 0.1, mask, 0)
+    reached = reconstruct(marker.astype(np.float32), mask)
+    for level in range(1, 6):
+        expected = np.zeros(mask.shape, bool)
+        for region in find_regions((mask >= level).astype(np.uint8)):
+            x, y, width, height = region.box
+            place, crop = (slice(y, y + height), slice(x, x + width)), region.crop()
+            if (marker[place][crop] >= level).any():
+                expected[place] |= crop
+        assert np.array_equal(reached >= level, expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (41, 7)])
+def test_any_size_will_do(size: tuple[int, int]) -> None:
+    sure, unsure = np.full((1, *size), 5, np.float32), np.full((1, *size), 3, np.float32)
+    assert np.array_equal(only_sure(sure, SURE), sure)
+    assert (only_sure(unsure, SURE) < 0).all()
+    assert np.array_equal(only_sure(unsure, 0.5), unsure)  # what every region reaches
+
+
+def test_models_of_one_class_answer_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = ready(MODELS["chair-unet"])
+    photo = np.zeros((64, 96, 3), np.uint8)
+    for peak, found in ((5, True), (3, False)):
+        monkeypatch.setattr(runner, "logits", lambda _, peak=peak: two_spots(peak, -6))
+        assert runner(photo).labels[20:40, 8:32].all() == found
+        assert runner(photo, threshold=0.1).labels[20:40, 8:32].all()
