@@ -39,12 +39,15 @@ def reconstruct(marker: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArr
     Of any level t, the regions of `mask` >= t that hold a place where `marker` >= t. The marker is
     nowhere above the mask, and is written over.
     """
+    sweeps = [
+        (reached[way], limit[way])
+        for reached, limit in ((marker, mask), (marker.T, mask.T))
+        for way in (slice(None), slice(None, None, -1))  # there, and back
+    ]
     while True:
-        before = marker.copy()
-        for reached, limit in ((marker, mask), (marker.T, mask.T)):
-            for way in (slice(None), slice(None, None, -1)):  # there, and back
-                rows, limits = reached[way], limit[way]
-                for last, row, most in zip(rows[:-1], rows[1:], limits[1:], strict=True):
-                    np.minimum(np.maximum(last, row), most, out=row)
-        if np.array_equal(before, marker):
+        for rows, limits in sweeps:
+            for last, row, limit in zip(rows[:-1], rows[1:], limits[1:], strict=True):
+                np.minimum(np.maximum(last, row), limit, out=row)
+        # Cheaper than another round in which nothing moves.
+        if all((np.minimum(rows[:-1], limits[1:]) <= rows[1:]).all() for rows, limits in sweeps):
             return marker
