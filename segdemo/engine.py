@@ -41,8 +41,8 @@ log = logging.getLogger("segdemo")
 class Segmentation:
     """What a network found in a picture.
 
-    logits: float32 [C, h, w], as the network gave them, at its own size; for a model of one
-        class, lowered where a region is not sure (`only_sure`).
+    logits: float32 [C, h, w], at the network's own size, as it gave them; but changed where a
+        region is nowhere sure (`only_sure`).
     size: height and width of the picture, upright.
     classes: names; `labels` indexes them, 0 is the background.
     threshold: for a model of one class, the probability from which on a pixel is that class. A
@@ -169,9 +169,7 @@ class Runner:
         with self.lock:
             lend = ZERO_GPU and place == "cuda"
             logits = lent(self.spec.name, image) if lend else self.logits(image)
-        if self.spec.binary:
-            logits = only_sure(logits, self.spec.sure)
-        found = torch.from_numpy(logits)
+        found = torch.from_numpy(only_sure(logits, self.spec.sure))
         return Segmentation(found, image.shape[:2], self.spec.classes, threshold, place)
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -35,8 +35,8 @@ class ModelSpec:
     input_size: pixels of the longer side of what the network sees.
     mean, std: what `(x / 255 - mean) / std` is done with, for each of R, G, B.
     also_called: other names that data sets give a class -> its name here.
-    sure: of a model of one class, the probability that each region has to reach somewhere; chosen
-        on val, for few false alarms at the same IoU.
+    sure: the probability that a region has to reach somewhere, or it does not count; chosen on
+        val, for few false alarms at the same IoU.
     float32: its parts, by the start of their names, that do not bear bfloat16: with all of it,
         over 0.2 % of the labels would change.
     encoders: where the Hub has ImageNet weights, by the `encoder` argument of `build`.
@@ -103,6 +103,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 classes=tuple(VOC),
                 build=FCN,
                 input_size=320,
+                sure=0.9,
                 also_called={"swivelchair": "chair", "table": "diningtable"},
                 float32=("features.0.", "features.1.", "score"),
             ),

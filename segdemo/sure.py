@@ -1,10 +1,10 @@
 """Regions that the network is nowhere sure of do not count.
 
 A network that has learned from few photos sees a bit of a chair in many things, but is hardly ever
-sure of it; a chair it is sure of, in its middle. So a region stays where it reaches, somewhere,
-a higher probability: hysteresis thresholding (Canny 1986,
-https://doi.org/10.1109/TPAMI.1986.4767851), done for all thresholds at once by grayscale
-reconstruction (Vincent 1993, https://doi.org/10.1109/83.217222).
+sure of it; of a chair it is, somewhere in its middle. So a region stays where it reaches, at some
+place, a higher probability: hysteresis thresholding (Canny 1986,
+https://doi.org/10.1109/TPAMI.1986.4767851), by grayscale reconstruction (Vincent 1993,
+https://doi.org/10.1109/83.217222).
 """
 
 import math
@@ -13,35 +13,60 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 CELL = 4  # pixels of the network's answer; what is nearer than that hangs together
 
 
 def only_sure(logits: NDArray[np.float32], sure: float) -> NDArray[np.float32]:
-    """Logits float32 [1, h, w], lowered where their region is not sure; the others unchanged.
+    """Logits float32 [C, h, w], changed where a region nowhere reaches the probability `sure`."""
+    found = torch.from_numpy(logits)
+    changed = sure_of_one(found, sure) if len(found) == 1 else sure_of_many(found, sure)
+    return changed.numpy()
 
-    A region reaches at a threshold of 0.5 the probability `sure` somewhere. What does not has
-    its logits lowered to below 0, to as far from there as its highest one is from that of `sure`:
-    lower thresholds find it, the surer the sooner.
+
+def sure_of_one(logits: Tensor, sure: float) -> Tensor:
+    """One class: the logits of a region that is not sure are lowered, to below 0.
+
+    They end as far below as its highest one is below that of `sure`: lower thresholds find the
+    region, whole, the surer the sooner.
     """
-    margin = math.log(sure / (1 - sure))
-    peaks = F.max_pool2d(torch.from_numpy(logits), CELL, ceil_mode=True)[0].numpy()
-    most = reconstruct(peaks - np.float32(margin), peaks)
-    most[most >= 0] = np.inf
+    peaks = F.max_pool2d(logits, CELL, ceil_mode=True)[0]
+    most = reconstruct(peaks - math.log(sure / (1 - sure)), peaks)
+    return torch.minimum(logits, spread(most.masked_fill(most >= 0, math.inf), logits))
+
+
+def sure_of_many(logits: Tensor, sure: float) -> Tensor:
+    """Many classes: a region that is not sure of its class becomes background."""
+    logits = logits.clone()
+    probable = logits[:, ::CELL, ::CELL].softmax(0)
+    chosen = probable.argmax(0)
+    for label in set(chosen.flatten().tolist()) - {0}:
+        there = chosen == label
+        stays = reconstruct((there & (probable[label] >= sure)).float(), there.float())
+        around = F.max_pool2d(stays[None], 3, 1, 1)[0]  # to where the next cell begins
+        goes, own = spread(around, logits) == 0, logits[label].clone()
+        logits[0] = torch.where(goes, logits[0].maximum(own), logits[0])
+        logits[label] = torch.where(goes, own - math.log(sure / (1 - sure)), own)
+    return logits
+
+
+def spread(cells: Tensor, logits: Tensor) -> Tensor:
+    """Cells enlarged to the [h, w] of the logits."""
     height, width = logits.shape[1:]
-    most = most.repeat(CELL, axis=0)[:height].repeat(CELL, axis=1)[:, :width]
-    return np.minimum(logits, most)
+    return cells.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
 
 
-def reconstruct(marker: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+def reconstruct(marker: Tensor, mask: Tensor) -> Tensor:
     """[h, w]: the highest level at which a place hangs together, in `mask`, with the marker's.
 
     Of any level t, the regions of `mask` >= t that hold a place where `marker` >= t. The marker is
-    nowhere above the mask, and is written over.
+    nowhere above the mask.
     """
+    reached, most = marker.numpy().copy(), mask.numpy()
     sweeps = [
-        (reached[way], limit[way])
-        for reached, limit in ((marker, mask), (marker.T, mask.T))
+        (rows[way], limits[way])
+        for rows, limits in ((reached, most), (reached.T, most.T))
         for way in (slice(None), slice(None, None, -1))  # there, and back
     ]
     while True:
@@ -50,4 +75,4 @@ def reconstruct(marker: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArr
                 np.minimum(np.maximum(last, row), limit, out=row)
         # Cheaper than another round in which nothing moves.
         if all((np.minimum(rows[:-1], limits[1:]) <= rows[1:]).all() for rows, limits in sweeps):
-            return marker
+            return torch.from_numpy(reached)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from segdemo.engine import ready
@@ -36,6 +37,26 @@ def test_what_is_surer_comes_back_at_a_higher_threshold() -> None:
     assert (lowered[20:40, 8:32] == doubtful).all()
 
 
+def test_of_many_classes_what_is_not_sure_becomes_background() -> None:
+    logits = np.zeros((4, 64, 96), np.float32)
+    logits[0] = 3
+    for label, left, peak in ((1, 4, 9), (2, 36, 5.5), (3, 68, 9)):
+        logits[label, 20:40, left : left + 24] = 5  # a probability of 0.87
+        logits[label, 24:32, left + 4 : left + 12] = peak
+    labels = only_sure(logits, SURE).argmax(0)
+    truth = logits.argmax(0)
+    assert np.array_equal(labels, np.where(truth == 2, 0, truth))
+
+
+def test_an_unsure_class_goes_without_what_is_beside_it() -> None:
+    logits = np.zeros((3, 64, 96), np.float32)
+    logits[0] = 3
+    logits[1, 10:50, 8:40] = 9
+    logits[2, 10:50, 40:72] = 5
+    labels = only_sure(logits, SURE).argmax(0)
+    assert (labels[10:50, 8:40] == 1).all() and (labels[:, 44:] == 0).all()
+
+
 def test_a_bridge_makes_two_regions_one() -> None:
     logits = two_spots(5, 3)
     logits[0, 30, 32:60] = 0.5
@@ -53,7 +74,8 @@ def test_the_reconstruction_is_its_definition_at_every_level() -> None:
     random = np.random.default_rng(1)
     mask = random.integers(0, 6, (14, 11)).astype(np.float32)
     marker = np.where(random.random(mask.shape) < 0.1, mask, 0)
-    reached = reconstruct(marker.astype(np.float32), mask)
+    marker = marker.astype(np.float32)
+    reached = reconstruct(torch.from_numpy(marker), torch.from_numpy(mask)).numpy()
     for level in range(1, 6):
         expected = np.zeros(mask.shape, bool)
         for region in find_regions((mask >= level).astype(np.uint8)):
@@ -72,7 +94,7 @@ def test_any_size_will_do(size: tuple[int, int]) -> None:
     assert np.array_equal(only_sure(unsure, 0.5), unsure)  # what every region reaches
 
 
-def test_models_of_one_class_answer_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_answers_so(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = ready(MODELS["chair-unet"])
     photo = np.zeros((64, 96, 3), np.uint8)
     for peak, found in ((5, True), (3, False)):
