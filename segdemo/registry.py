@@ -87,7 +87,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 classes=("background", "car"),
                 build=UNetVGG16,
                 input_size=288,
-                sure=0.98,
+                sure=0.975,
                 # What published VGG16 weights expect.
                 mean=(0.485, 0.456, 0.406),
                 std=(0.229, 0.224, 0.225),
