@@ -38,16 +38,16 @@ def sure_of_one(logits: Tensor, sure: float) -> Tensor:
 
 def sure_of_many(logits: Tensor, sure: float) -> Tensor:
     """Many classes: a region that is not sure of its class becomes background."""
-    logits = logits.clone()
+    logits, margin = logits.clone(), math.log(sure / (1 - sure))
     probable = logits[:, ::CELL, ::CELL].softmax(0)
     chosen = probable.argmax(0)
     for label in set(chosen.flatten().tolist()) - {0}:
         there = chosen == label
         stays = reconstruct((there & (probable[label] >= sure)).float(), there.float())
         around = F.max_pool2d(stays[None], 3, 1, 1)[0]  # to where the next cell begins
-        goes, own = spread(around, logits) == 0, logits[label].clone()
+        goes, own = spread(around, logits) == 0, logits[label]
         logits[0] = torch.where(goes, logits[0].maximum(own), logits[0])
-        logits[label] = torch.where(goes, own - math.log(sure / (1 - sure)), own)
+        logits[label] = torch.where(goes, own - margin, own)
     return logits
 
 
