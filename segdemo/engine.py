@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from .fast import FUSES, made_fast
 from .hub import HubError
 from .images import Source, load_shown
+from .int8 import MULTIPLIES
 from .preprocess import as_tensor, preprocess
 from .registry import MODELS, ModelSpec, find_model
 from .sure import only_sure
@@ -141,11 +142,16 @@ class Runner:
     """A network made ready to answer: fast, on its device, in its precision."""
 
     def __init__(
-        self, spec: ModelSpec, network: nn.Module, device: torch.device, dtype: torch.dtype
+        self,
+        spec: ModelSpec,
+        network: nn.Module,
+        device: torch.device,
+        dtype: torch.dtype,
+        integers: Sequence[str] = (),
     ) -> None:
         self.spec, self.device, self.dtype = spec, device, dtype
         example = preprocess(as_tensor(example_photo()), spec)
-        self.network = made_fast(network, device, dtype, spec.float32, example)
+        self.network = made_fast(network, device, dtype, spec.float32, integers, example)
         self.given = None if device.type == "cpu" else network  # for `spare`
         self.lock = TURNS[device.type]
 
@@ -250,9 +256,10 @@ def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
     """A runner in the fastest precision that the model's answers bear."""
-    mixes = device.type == "cpu" and FUSES  # elsewhere biases are rounded too
+    cpu = device.type == "cpu"
+    mixes = cpu and FUSES  # elsewhere biases are rounded too
     dtype = fast_dtype(device) if mixes or not spec.float32 else torch.float32
-    return Runner(spec, network, device, dtype)
+    return Runner(spec, network, device, dtype, spec.int8 if cpu and MULTIPLIES else ())
 
 
 @cache

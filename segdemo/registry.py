@@ -39,6 +39,7 @@ class ModelSpec:
         val, for few false alarms at the same IoU.
     float32: its parts, by the start of their names, that do not bear bfloat16: with all of it,
         over 0.2 % of the labels would change.
+    int8: its parts whose convolutions bear 8-bit integers, by the same measure.
     encoders: where the Hub has ImageNet weights, by the `encoder` argument of `build`.
     """
 
@@ -53,6 +54,7 @@ class ModelSpec:
     also_called: Mapping[str, str] = field(default_factory=dict)
     sure: float = 0.5
     float32: tuple[str, ...] = ()
+    int8: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -88,6 +90,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 build=UNetVGG16,
                 input_size=288,
                 sure=0.975,
+                int8=("features.", "up."),
                 # What published VGG16 weights expect.
                 mean=(0.485, 0.456, 0.406),
                 std=(0.229, 0.224, 0.225),

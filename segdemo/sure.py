@@ -38,14 +38,19 @@ def sure_of_one(logits: Tensor, sure: float) -> Tensor:
 
 def sure_of_many(logits: Tensor, sure: float) -> Tensor:
     """Many classes: a region that is not sure of its class becomes background."""
+    cells = logits[:, ::CELL, ::CELL].contiguous()
+    top, chosen = cells.max(0)
+    probable = 1 / (cells - top).exp_().sum(0)  # softmax, of the chosen class alone
+    labels: Tensor = chosen.unique()  # type: ignore[no-untyped-call]
+    labels = labels[labels > 0]
+    if not len(labels):
+        return logits
+    there = chosen == labels[:, None, None]  # [labels, cells, cells]
+    stays = reconstruct((there & (probable >= sure)).float(), there.float())
+    around = F.max_pool2d(stays, 3, 1, 1)  # to where the next cell begins
     logits, margin = logits.clone(), math.log(sure / (1 - sure))
-    probable = logits[:, ::CELL, ::CELL].softmax(0)
-    chosen = probable.argmax(0)
-    for label in set(chosen.flatten().tolist()) - {0}:
-        there = chosen == label
-        stays = reconstruct((there & (probable[label] >= sure)).float(), there.float())
-        around = F.max_pool2d(stays[None], 3, 1, 1)[0]  # to where the next cell begins
-        goes, own = spread(around, logits) == 0, logits[label]
+    for label, near in zip(labels.tolist(), around, strict=True):
+        goes, own = spread(near, logits) == 0, logits[label]
         logits[0] = torch.where(goes, logits[0].maximum(own), logits[0])
         logits[label] = torch.where(goes, own - margin, own)
     return logits
@@ -58,15 +63,15 @@ def spread(cells: Tensor, logits: Tensor) -> Tensor:
 
 
 def reconstruct(marker: Tensor, mask: Tensor) -> Tensor:
-    """[h, w]: the highest level at which a place hangs together, in `mask`, with the marker's.
+    """[..., h, w]: the highest level at which a place hangs together, in `mask`, with the marker's.
 
     Of any level t, the regions of `mask` >= t that hold a place where `marker` >= t. The marker is
     nowhere above the mask.
     """
     reached, most = marker.numpy().copy(), mask.numpy()
     sweeps = [
-        (rows[way], limits[way])
-        for rows, limits in ((reached, most), (reached.T, most.T))
+        (np.moveaxis(reached, axis, 0)[way], np.moveaxis(most, axis, 0)[way])
+        for axis in (-2, -1)
         for way in (slice(None), slice(None, None, -1))  # there, and back
     ]
     while True:

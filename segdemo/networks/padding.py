@@ -14,5 +14,7 @@ def on_padded(body: Callable[[Tensor], Tensor], x: Tensor, stride: int) -> Tenso
     Returns [B, C', H, W].
     """
     height, width = x.shape[-2:]
-    padded = F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
-    return body(padded)[..., :height, :width]
+    right, below = -width % stride, -height % stride
+    if right or below:
+        x = F.pad(x, (0, right, 0, below), mode="replicate")
+    return body(x)[..., :height, :width]
