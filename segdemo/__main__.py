@@ -129,7 +129,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--encoder-weights", help="hub, none or a .safetensors file")
     command.add_argument("--freeze-encoder", action="store_const", const=True)
     command.add_argument(
-        "--architecture", type=settings, help="of the network, as base=32,up=transpose"
+        "--architecture", type=settings, help="of the network, as encoder=plain,base=32"
     )
     command.add_argument("--seed", type=whole)
     command.add_argument("--checks", type=positive, help="how often to score on val and checkpoint")

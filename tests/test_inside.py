@@ -1,6 +1,7 @@
 """What a person sees of a network at work."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -91,7 +92,8 @@ def test_the_fcns_first_answer_is_that_of_the_plain_network() -> None:
 def test_a_skip_that_is_switched_off_brings_zeros() -> None:
     """The same as a network whose weights for that skip are zero."""
     torch.manual_seed(0)
-    spec, network = MODELS["chair-unet"], UNet(1, base=4, levels=2).eval()
+    spec = replace(MODELS["chair-unet"], sure=0.5)  # untrained, it is sure of nothing
+    network = UNet(1, base=4, levels=2).eval()
     cpu = torch.device("cpu")
     runner = Runner(spec, network, cpu, torch.float32)
     network.score.bias.data -= float(runner(PHOTO).logits.median())  # half of it is a chair

@@ -1,5 +1,7 @@
 """The networks: any size in, the same size out, and the conversion of the FCN paper."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -8,11 +10,14 @@ from torchvision.models import alexnet, mobilenet_v2, vgg16
 from segdemo.networks.fcn import FCN, fully_convolutional
 from segdemo.networks.padding import on_padded
 from segdemo.networks.unet import UNet
+from segdemo.networks.unet_mobilenet import UNetMobileNet
 from segdemo.networks.unet_vgg16 import UNetVGG16
+from segdemo.registry import chair_unet
 
 SMALL = {
     "unet": lambda classes: UNet(classes, base=4),
     "unet-transpose": lambda classes: UNet(classes, base=4, levels=5, up="transpose"),
+    "unet-mobilenet": UNetMobileNet,
     "unet-vgg16": lambda classes: UNetVGG16(classes, encoder="vgg16"),
     "unet-vgg16-bn": lambda classes: UNetVGG16(classes),
     "fcn": FCN,
@@ -66,9 +71,13 @@ def test_a_unet_keeps_detail_through_its_skips() -> None:
         (UNet, {"up": "sideways"}),
         (UNet, {"base": 0}),
         (UNetVGG16, {"encoder": "vgg99"}),
+        (chair_unet, {"encoder": "vgg99"}),
+        (chair_unet, {"base": 4}),
     ],
 )
-def test_wrong_arguments_are_named(network: type[nn.Module], arguments: dict[str, object]) -> None:
+def test_wrong_arguments_are_named(
+    network: Callable[..., nn.Module], arguments: dict[str, object]
+) -> None:
     with pytest.raises(ValueError, match="|".join(arguments)):
         network(**arguments)
 

@@ -73,10 +73,10 @@ def test_train_takes_the_fields_of_a_recipe(
 ) -> None:
     command = f"train chair-unet --data {make_folder()} --data {make_folder('more')}"
     command += f" --out {tmp_path / 'out'} --steps 2 --batch 2 --sizes 32,48 --checks 1"
-    command += " --architecture base=4,up=transpose --seed 3"
+    command += " --architecture encoder=plain,base=4,up=transpose --seed 3"
     assert main(command.split()) == 0
     facts = json.loads((tmp_path / "out" / "chair-unet.json").read_text())
-    assert facts["architecture"] == {"base": 4, "up": "transpose"}
+    assert facts["architecture"] == {"encoder": "plain", "base": 4, "up": "transpose"}
     assert facts["recipe"]["sizes"] == [32, 48] and facts["recipe"]["seed"] == 3
     assert facts["data"] == ["made", "more"]
     assert "made/test" in capsys.readouterr().out
@@ -130,7 +130,7 @@ def test_bench_measures_each_thing_beside_another_way(
         "train chair-unet --data {examples} --out {out}",
         "train nothing --data {examples} --out {out}",
         "train chair-unet --data {made} --out {out} --device toaster",
-        "train chair-unet --data {made} --out {out} --freeze-encoder",
+        "train chair-unet --data {made} --out {out} --architecture encoder=plain --freeze-encoder",
         "train chair-unet --data {made} --out {out} --checks 0",
         "train chair-unet --data {made} --out {out} --sizes 32,0",
         "train chair-unet --data {made} --out {out} --workers -1",

@@ -39,13 +39,14 @@ from segdemo.train import (
 )
 
 CHAIR, CAR, FCN = (MODELS[name] for name in ("chair-unet", "car-unet-vgg16", "fcn"))
-TINY = Recipe(steps=4, batch=2, sizes=(32,), checks=2, architecture={"base": 4})
+PLAIN = {"encoder": "plain", "base": 4}
+TINY = Recipe(steps=4, batch=2, sizes=(32,), checks=2, architecture=PLAIN)
 CLASS = {"chair-unet": "chair", "car-unet-vgg16": "car", "fcn": "dog"}
 
 
 def test_one_step_lowers_the_loss() -> None:
     torch.manual_seed(0)
-    network = CHAIR.build(classes=1, base=8)
+    network = CHAIR.build(classes=1, encoder="plain", base=8)
     x = torch.randn(4, 3, 32, 32)
     labels = (x.mean(1) > 0.2).to(torch.uint8)
     optimizer = torch.optim.AdamW(parameter_groups(network, TINY), lr=1e-3)
@@ -76,7 +77,14 @@ def test_each_model_trains_on_a_folder_of_ones_own(
 
 def test_a_run_learns_what_is_easy(make_folder: MakeFolder, tmp_path: Path) -> None:
     recipe = replace(
-        TINY, steps=120, batch=8, sizes=(48,), checks=1, architecture={"base": 8}, lr=5e-3, paste=0
+        TINY,
+        steps=120,
+        batch=8,
+        sizes=(48,),
+        checks=1,
+        architecture=PLAIN | {"base": 8},
+        lr=5e-3,
+        paste=0,
     )
     # It is asked at the size of the photos, as it was trained.
     facts = train(replace(CHAIR, input_size=64), [make_folder()], tmp_path, recipe)
@@ -88,7 +96,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
     name: str, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     spec = MODELS[name]
-    recipe = replace(TINY, architecture={"base": 4} if name == "chair-unet" else {})
+    recipe = replace(TINY, architecture=PLAIN if name == "chair-unet" else {})
     roots = [make_folder(classes=["background", CLASS[name]])]
     on_cpu = {"device": "cpu", "workers": 0}  # some of a GPU's kernels add in any order
     train(spec, roots, tmp_path / "unbroken", recipe, **on_cpu)
@@ -339,9 +347,9 @@ def test_encoder_weights_come_from_the_hub(make_folder: MakeFolder, tmp_path: Pa
     [
         (CHAIR, Recipe(architecture={"sideways": 1}), "cannot be built"),
         (CHAIR, Recipe(architecture={"up": "sideways"}), "cannot be built"),
-        (CHAIR, Recipe(encoder_weights="hub"), "no encoder"),
+        (CHAIR, Recipe(encoder_weights="hub", architecture=PLAIN), "no encoder"),
         (FCN, Recipe(encoder_weights="hub"), "give a file"),
-        (CHAIR, Recipe(freeze_encoder=True), "no encoder"),
+        (CHAIR, Recipe(freeze_encoder=True, architecture=PLAIN), "no encoder"),
         (FCN, Recipe(encoder_weights="nowhere.safetensors"), "no encoder weights at nowhere"),
     ],
 )
