@@ -55,7 +55,7 @@ class Int8Conv(nn.Module):
         super().__init__()
         weight = convolution.weight.detach()
         self.step = steps(weight)
-        self.weight = (weight / self.step[:, None, None, None]).round().to(torch.int8)
+        self.weight: Tensor = (weight / self.step[:, None, None, None]).round().to(torch.int8)
         self.bias = None if convolution.bias is None else convolution.bias.detach()
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
         self.geometry = (
@@ -67,7 +67,6 @@ class Int8Conv(nn.Module):
         self.scale, self.zero = scale_of(span)
         self.gives = (*scale_of(gives), torch.uint8) if gives else (1.0, 0, dtype)
         self.activation = "relu" if relu else "none"
-        self.laid_out: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8:
@@ -75,12 +74,13 @@ class Int8Conv(nn.Module):
             if self.zero:
                 x += self.zero
             x = x.clamp_(0, 255).to(torch.uint8)
-        if self.laid_out is None:  # for the size of the first input; others are taken too
-            self.laid_out = torch.ops.onednn.qconv_prepack.default(
+        if not self.weight.is_mkldnn:
+            # Laid out for the size of the first input; others are taken too.
+            self.weight = torch.ops.onednn.qconv_prepack.default(
                 self.weight, self.step, self.scale, self.zero, *self.geometry, list(x.shape)
             )
         y: Tensor = torch.ops.onednn.qconv2d_pointwise.default(
-            *(x, self.scale, self.zero, self.laid_out, self.step, self.zeros, self.bias),
+            *(x, self.scale, self.zero, self.weight, self.step, self.zeros, self.bias),
             *(*self.geometry, *self.gives, self.activation, [], ""),
         )
         return y
