@@ -52,5 +52,7 @@ def onnx_runtime(network: nn.Module, x: Tensor) -> Run:
         content = path.read_bytes()
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Else its threads go on turning while the next engine is measured.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"x": x.numpy()})
