@@ -82,24 +82,23 @@ def round_weights(
 
     def look(module: nn.Module, inputs: tuple[Tensor]) -> None:
         means[module] = inputs[0].mean(dim=(0, 2, 3))
-        spans[module] = (inputs[0].min().item(), inputs[0].max().item())
+        if module in whole:
+            spans[module] = (inputs[0].min().item(), inputs[0].max().item())
 
     named = {
         module: name
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not name.startswith(tuple(exact))
     }
+    parts = tuple(integers)
+    whole = {module for module, name in named.items() if name.startswith(parts) and fits(module)}
     hooks = [module.register_forward_pre_hook(look) for module in named]
     network(example)
     for hook in hooks:
         hook.remove()
-    for module, name in named.items():
+    for module in named:
         before = module.weight.data
-        if name.startswith(tuple(integers)) and fits(module):
-            module.weight.data = rounded(before)
-        else:
-            module.weight.data = before.to(dtype)
-            del spans[module]
+        module.weight.data = rounded(before) if module in whole else before.to(dtype)
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             lost = (before - module.weight.float()).sum(dim=(2, 3))  # [outputs, inputs / groups]
             lost = lost.reshape(module.groups, -1, lost.shape[1])

@@ -31,15 +31,18 @@ def fits(module: nn.Module) -> bool:
     )
 
 
-def steps(weight: Tensor) -> Tensor:
-    """What one step of each channel is worth: [outputs] of a weight [outputs, inputs, h, w]."""
-    return (weight.abs().amax(dim=(1, 2, 3)) / 127).clamp(min=1e-12)
+def in_steps(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight [outputs, inputs, h, w] in whole steps, -127..127, and what a step of each channel
+    is worth, [outputs]; both float32.
+    """
+    step = (weight.abs().amax(dim=(1, 2, 3)) / 127).clamp(min=1e-12)
+    return (weight / step[:, None, None, None]).round(), step
 
 
 def rounded(weight: Tensor) -> Tensor:
     """A weight, each value at its nearest step; float32."""
-    step = steps(weight)[:, None, None, None]
-    return (weight / step).round() * step
+    whole, step = in_steps(weight)
+    return whole * step[:, None, None, None]
 
 
 class Int8Conv(nn.Module):
@@ -53,11 +56,10 @@ class Int8Conv(nn.Module):
         self, convolution: nn.Conv2d, span: Span, dtype: torch.dtype, relu: bool, gives: Span | None
     ) -> None:
         super().__init__()
-        weight = convolution.weight.detach()
-        self.step = steps(weight)
-        self.weight: Tensor = (weight / self.step[:, None, None, None]).round().to(torch.int8)
+        whole, self.step = in_steps(convolution.weight.detach())
+        self.weight: Tensor = whole.to(torch.int8)
         self.bias = None if convolution.bias is None else convolution.bias.detach()
-        self.zeros = torch.zeros(len(weight), dtype=torch.int32)
+        self.zeros = torch.zeros(len(whole), dtype=torch.int32)
         self.geometry = (
             convolution.stride,
             convolution.padding,
