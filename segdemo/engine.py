@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -22,7 +22,9 @@ from .fast import FUSES, made_fast
 from .hub import HubError
 from .images import Source, load_shown
 from .int8 import MULTIPLIES
-from .preprocess import as_tensor, preprocess
+from .networks import Network
+from .networks.padding import padded
+from .preprocess import as_tensor, preprocess, seen_size
 from .registry import MODELS, ModelSpec, find_model
 from .sure import only_sure
 from .weights import WeightsError, find_weights, read_facts
@@ -42,13 +44,15 @@ log = logging.getLogger("segdemo")
 class Segmentation:
     """What a network found in a picture.
 
-    logits: float32 [C, h, w], at the network's own size, as it gave them; but changed where a
-        region is nowhere sure (`only_sure`).
+    logits: float32 [C, h, w], as fine as the network gave them; but changed where a region is
+        nowhere sure (`only_sure`).
     size: height and width of the picture, upright.
     classes: names; `labels` indexes them, 0 is the background.
     threshold: for a model of one class, the probability from which on a pixel is that class. A
         model of many takes the most probable class, and no threshold.
     device: "cpu" or "cuda", where the network ran.
+    beyond: how far the logits reach beyond the picture, below and on the right; in rows and
+        columns of theirs, 0..1.
     """
 
     logits: Tensor
@@ -56,6 +60,7 @@ class Segmentation:
     classes: tuple[str, ...]
     threshold: float = THRESHOLD
     device: str = "cpu"
+    beyond: tuple[float, float] = (0.0, 0.0)
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
@@ -77,7 +82,7 @@ class Segmentation:
         labels = np.empty(self.size, np.uint8)
         confidence = np.empty(self.size if sure else 0, np.float32)
         if len(self.logits) == 1:
-            for rows, part in bands(self.logits, self.size):
+            for rows, part in bands(self.logits, self.size, self.beyond):
                 p = part[0].sigmoid()
                 found = p >= self.threshold
                 labels[rows] = found.numpy()
@@ -85,7 +90,7 @@ class Segmentation:
                     confidence[rows] = torch.where(found, p, 1 - p).numpy()
             return labels, confidence
         classes, maps = self._decisive
-        for rows, part in bands(maps if sure else maps[:-1], self.size):
+        for rows, part in bands(maps if sure else maps[:-1], self.size, self.beyond):
             best = part[0]
             chosen = torch.full(best.shape, classes[0], dtype=torch.uint8)
             for label, other in zip(classes[1:], part[1:], strict=False):  # as argmax, but fast
@@ -117,25 +122,36 @@ class Segmentation:
         return {name: float(shares[i]) for i, name in enumerate(self.classes) if i}
 
 
-def bands(maps: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+def bands(
+    maps: Tensor, size: tuple[int, int], beyond: tuple[float, float]
+) -> Iterator[tuple[slice, Tensor]]:
     """Maps, float32 [C, h, w], enlarged to `size`: float32 [C, rows, W], a band of rows at a time.
 
     Bilinear, as F.interpolate does it; but the logits of 21 classes for a whole 12-megapixel
-    photo would take a gigabyte.
+    photo would take a gigabyte. beyond: of the maps' height and width, what is not the picture's.
     """
-    (height, width), channels = size, len(maps)
-    wide = F.interpolate(maps[None], (maps.shape[1], width), mode="bilinear", align_corners=False)[
-        0
-    ]
-    rows = wide.shape[1]
-    where = ((torch.arange(height) + 0.5) * rows / height - 0.5).clamp(0, rows - 1)
+    (height, width), (channels, rows, columns) = size, maps.shape
+    # Across as a matrix product, down from row to row: what is fastest for each.
+    left, right, share = between(width, columns, beyond[1])
+    across = torch.zeros(columns, width).scatter_(0, left[None], 1 - share[None])
+    wide = maps @ across.scatter_add_(0, right[None], share[None])
+    above, below, share = between(height, rows, beyond[0])
     band = max(1, 1_000_000 // (channels * width))
     for top in range(0, height, band):
-        y = where[top : top + band]
-        above = y.long()
-        below = (above + 1).clamp(max=rows - 1)
-        part = torch.lerp(wide[:, above], wide[:, below], (y - above)[None, :, None])
-        yield slice(top, top + band), part
+        part = slice(top, min(height, top + band))
+        upper, lower = (wide.index_select(1, row[part]) for row in (above, below))
+        yield part, upper.lerp_(lower, share[part, None])
+
+
+def between(count: int, places: int, beyond: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each of `count` pixels in a row lies among `places` - `beyond` places.
+
+    The one before it, the one after it, int64 [count], and how near the latter is, 0..1 [count].
+    """
+    where = (torch.arange(count) + 0.5) * ((places - beyond) / count) - 0.5
+    where = where.clamp(0, places - 1)
+    before = where.long()
+    return before, (before + 1).clamp(max=places - 1), where - before
 
 
 class Runner:
@@ -151,7 +167,8 @@ class Runner:
     ) -> None:
         self.spec, self.device, self.dtype = spec, device, dtype
         example = preprocess(as_tensor(example_photo()), spec)
-        self.network = made_fast(network, device, dtype, spec.float32, integers, example)
+        fast = made_fast(network, device, dtype, spec.float32, integers, example)
+        self.network = cast(Network, fast)
         self.given = None if device.type == "cpu" else network  # for `spare`
         self.lock = TURNS[device.type]
 
@@ -175,16 +192,26 @@ class Runner:
         with self.lock:
             lend = ZERO_GPU and place == "cuda"
             logits = lent(self.spec.name, image) if lend else self.logits(image)
-        found = torch.from_numpy(only_sure(logits, self.spec.sure))
-        return Segmentation(found, image.shape[:2], self.spec.classes, threshold, place)
+        size, cell = image.shape[:2], self.network.cell
+        found = torch.from_numpy(only_sure(logits, self.spec.sure, cell))
+        sides = seen_size(size, self.spec.input_size)
+        beyond = (-sides[0] % cell / cell, -sides[1] % cell / cell)
+        return Segmentation(found, size, self.spec.classes, threshold, place, beyond)
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """float32 [C, h, w] for uint8 RGB [H, W, 3]."""
+        """float32 [C, h, w] for uint8 RGB [H, W, 3]: the network's scores, as coarse as they are.
+
+        To enlarge them twice, to what the network sees and then to the picture, would take
+        longer than the network.
+        """
         # Inference mode belongs to the thread, and the page answers in many.
         with torch.inference_mode():
             x = preprocess(as_tensor(image).to(self.device), self.spec)
-            x = x.to(memory_format=torch.channels_last)
-            return self.network(x)[0].float().contiguous().cpu().numpy()
+            height, width = x.shape[-2:]
+            x = padded(x, self.network.stride).to(memory_format=torch.channels_last)
+            scores = self.network.scores(x)[0]
+            rows, columns = (-(-side // self.network.cell) for side in (height, width))
+            return scores[:, :rows, :columns].float().contiguous().cpu().numpy()
 
     @cached_property
     def spare(self) -> "Runner":

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .engine import THRESHOLD, Runner, Segmentation, ready
 from .overlay import paint, resize
+from .preprocess import seen_size
 from .registry import ModelSpec
 from .views import heat
 from .zerogpu import ZERO_GPU
@@ -70,19 +71,6 @@ class Inside:
     skips: tuple[Skip, ...]
 
 
-class Looked(Protocol):
-    """What a network says of itself, to be looked into.
-
-    stages: modules in the order in which they run, by key. `downN` and `upN` give feature maps;
-    `score`, `coarse` and `fusedN` give a score a class. `upN` and `fusedN` are called with what
-    comes from below and with what the skip from `downN` brings.
-    """
-
-    stride: int
-
-    def stages(self) -> dict[str, nn.Module]: ...
-
-
 def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -> Inside:
     """How the network of `spec` sees a photo, uint8 RGB [H, W, 3]. Raises WeightsError.
 
@@ -103,8 +91,7 @@ def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -
 
 def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -> Inside:
     """The same for a runner. Its network is left as it was."""
-    network = cast(Looked, runner.network)
-    modules = network.stages()
+    modules = runner.network.stages()
     outputs: dict[str, Tensor] = {}
     answers: dict[str, Segmentation] = {}
     with runner.lock:  # while there are hooks, nobody else's picture runs through them
@@ -117,7 +104,8 @@ def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -
                 with module.register_forward_pre_hook(without_skip):
                     answers[key] = runner.answer(photo, threshold)
 
-    view = View(photo, full, network.stride)
+    seen = seen_size(full.size, runner.spec.input_size)
+    view = View(photo, full, seen, runner.network.stride)
     stages = [view.input(len(runner.spec.mean))]
     last = [key for key in outputs if key.startswith("down")][-1]
     for key, maps in outputs.items():
@@ -147,9 +135,11 @@ def without_skip(module: nn.Module, inputs: tuple[Tensor, Tensor]) -> tuple[Tens
 class View:
     """Makes pictures of one photo's maps, all of the photo's shape."""
 
-    def __init__(self, photo: Picture, full: Segmentation, stride: int) -> None:
+    def __init__(
+        self, photo: Picture, full: Segmentation, seen: tuple[int, int], stride: int
+    ) -> None:
         self.photo, self.full = photo, full
-        self.seen = full.logits.shape[-2], full.logits.shape[-1]  # what the network sees: h, w
+        self.seen = seen  # height and width of what the network sees
         self.padded = tuple(-(-side // stride) * stride for side in self.seen)
 
     def size(self, side: int) -> tuple[int, int]:

@@ -14,6 +14,12 @@ def as_tensor(image: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
 
 
+def seen_size(size: tuple[int, int], longer: int) -> tuple[int, int]:
+    """Height and width at which a picture of `size` is seen: its longer side becomes `longer`."""
+    scale = longer / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def preprocess(images: Tensor, spec: ModelSpec, size: int | None = None) -> Tensor:
     """What the network of `spec` gets to see: uint8 RGB [B, 3, H, W] -> float32 [B, 3, h, w].
 
@@ -21,9 +27,8 @@ def preprocess(images: Tensor, spec: ModelSpec, size: int | None = None) -> Tens
     aspect stays; then `(x / 255 - mean) / std`. Stays on the device of `images`.
     """
     height, width = images.shape[-2:]
-    scale = (size or spec.input_size) / max(height, width)
-    target = [max(1, round(height * scale)), max(1, round(width * scale))]
-    x = tv.resize(images, target, antialias=True)  # nothing to do where the size is right
+    target = seen_size((height, width), size or spec.input_size)
+    x = tv.resize(images, list(target), antialias=True)  # nothing to do where the size is right
     mean = torch.tensor(spec.mean, device=x.device).view(3, 1, 1)
     std = torch.tensor(spec.std, device=x.device).view(3, 1, 1)
     return (x / 255 - mean) / std

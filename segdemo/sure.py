@@ -15,30 +15,33 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-CELL = 4  # pixels of the network's answer; what is nearer than that hangs together
+NEAR = 4  # pixels of what the network sees; what is nearer than that hangs together
 
 
-def only_sure(logits: NDArray[np.float32], sure: float) -> NDArray[np.float32]:
-    """Logits float32 [C, h, w], changed where a region nowhere reaches the probability `sure`."""
-    found = torch.from_numpy(logits)
-    changed = sure_of_one(found, sure) if len(found) == 1 else sure_of_many(found, sure)
-    return changed.numpy()
+def only_sure(logits: NDArray[np.float32], sure: float, pixels: int = 1) -> NDArray[np.float32]:
+    """Logits float32 [C, h, w], changed where a region nowhere reaches the probability `sure`.
+
+    pixels: how many of what the network sees a logit stands for, each way.
+    """
+    found, cell = torch.from_numpy(logits), max(1, NEAR // pixels)
+    of_all = sure_of_one if len(found) == 1 else sure_of_many
+    return of_all(found, sure, cell).numpy()
 
 
-def sure_of_one(logits: Tensor, sure: float) -> Tensor:
+def sure_of_one(logits: Tensor, sure: float, cell: int) -> Tensor:
     """One class: the logits of a region that is not sure are lowered, to below 0.
 
     They end as far below as its highest one is below that of `sure`: lower thresholds find the
     region, whole, the surer the sooner.
     """
-    peaks = F.max_pool2d(logits, CELL, ceil_mode=True)[0]
+    peaks = F.max_pool2d(logits, cell, ceil_mode=True)[0]
     most = reconstruct(peaks - math.log(sure / (1 - sure)), peaks)
-    return torch.minimum(logits, spread(most.masked_fill(most >= 0, math.inf), logits))
+    return torch.minimum(logits, spread(most.masked_fill(most >= 0, math.inf), logits, cell))
 
 
-def sure_of_many(logits: Tensor, sure: float) -> Tensor:
+def sure_of_many(logits: Tensor, sure: float, cell: int) -> Tensor:
     """Many classes: a region that is not sure of its class becomes background."""
-    cells = logits[:, ::CELL, ::CELL].contiguous()
+    cells = logits[:, ::cell, ::cell].contiguous()
     top, chosen = cells.max(0)
     probable = 1 / (cells - top).exp_().sum(0)  # softmax, of the chosen class alone
     labels: Tensor = chosen.unique()  # type: ignore[no-untyped-call]
@@ -50,16 +53,16 @@ def sure_of_many(logits: Tensor, sure: float) -> Tensor:
     around = F.max_pool2d(stays, 3, 1, 1)  # to where the next cell begins
     logits, margin = logits.clone(), math.log(sure / (1 - sure))
     for label, near in zip(labels.tolist(), around, strict=True):
-        goes, own = spread(near, logits) == 0, logits[label]
+        goes, own = spread(near, logits, cell) == 0, logits[label]
         logits[0] = torch.where(goes, logits[0].maximum(own), logits[0])
         logits[label] = torch.where(goes, own - margin, own)
     return logits
 
 
-def spread(cells: Tensor, logits: Tensor) -> Tensor:
+def spread(cells: Tensor, logits: Tensor, cell: int) -> Tensor:
     """Cells enlarged to the [h, w] of the logits."""
     height, width = logits.shape[1:]
-    return cells.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
+    return cells.repeat_interleave(cell, 0).repeat_interleave(cell, 1)[:height, :width]
 
 
 def reconstruct(marker: Tensor, mask: Tensor) -> Tensor:

@@ -80,7 +80,9 @@ def test_every_kind_of_picture_is_answered(model: str, mode: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_labels_are_those_of_the_network_enlarged(model: str) -> None:
-    """The banded enlargement is F.interpolate's, and speed flips at most 0.2 % of the pixels."""
+    """Coarse scores are enlarged at once, which changes next to nothing against first to what the
+    network sees and then to the photo; and speed flips at most 0.2 % of the pixels.
+    """
     spec, network = MODELS[model], load_network(model)
     exact = Runner(spec, network, torch.device("cpu"), torch.float32)
     pixels = flipped = 0
@@ -91,7 +93,7 @@ def test_labels_are_those_of_the_network_enlarged(model: str) -> None:
             logits = torch.from_numpy(only_sure(logits, spec.sure))[None]
             logits = F.interpolate(logits, photo.shape[:2], mode="bilinear")[0]
         plain = (logits[0] >= 0).int() if spec.binary else logits.argmax(0)
-        assert (exact(photo).labels != plain.numpy()).mean() < 1e-4
+        assert (exact(photo).labels != plain.numpy()).mean() < 1e-3
         flipped += (segdemo.segment(path, model).labels != plain.numpy()).sum()
         pixels += plain.numel()
     assert flipped / pixels <= 0.002
@@ -118,6 +120,25 @@ def test_the_bands_of_a_large_answer_meet() -> None:
     assert (result.labels == labels.numpy()).mean() > 0.9999
     off = np.abs(result.confidence - confidence.numpy())
     assert off.max() < 0.02 and off.mean() < 0.001
+
+
+@pytest.mark.parametrize("size", [(60, 80), (61, 83), (64, 77)])  # seen at 8 pixels a score
+def test_scores_that_reach_beyond_the_picture_are_not_squeezed_into_it(
+    size: tuple[int, int],
+) -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(1, 1, 8, 11)
+    whole = F.interpolate(scores, scale_factor=8, mode="bilinear")[0, 0]
+    rows, columns = (-(-side // 8) for side in size)
+    result = Segmentation(
+        scores[0, :, :rows, :columns],
+        size,
+        ("background", "chair"),
+        beyond=(-size[0] % 8 / 8, -size[1] % 8 / 8),
+    )
+    truth = whole[: size[0], : size[1]] >= 0
+    inner = slice(0, -4)  # at the last edge there may be no score behind it
+    assert np.array_equal(result.labels[inner, inner], truth.numpy()[inner, inner])
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -46,7 +46,7 @@ def test_every_parameter_learns(name: str) -> None:
 def test_padding_repeats_the_edge_and_is_cropped_off() -> None:
     x = torch.arange(6.0).view(1, 1, 2, 3)
     seen = []
-    result = on_padded(lambda padded: seen.append(padded) or padded * 2, x, 4)
+    result = on_padded(lambda padded: seen.append(padded) or padded * 2, x, 4, 1)
     assert seen[0].shape == (1, 1, 4, 4)
     assert seen[0][0, 0, 3].tolist() == [3, 4, 5, 5]
     assert torch.equal(result, x * 2)

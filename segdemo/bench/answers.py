@@ -1,7 +1,7 @@
 """From pixels and files to answers, in this process."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from ..engine import EXAMPLE, Runner, load_network, ready
 from ..predict import predict_on, read
@@ -67,7 +67,7 @@ def of_model(spec: ModelSpec) -> Iterator[Row]:
     yield replace(row, what="a live frame of 640x480, on the server", model=spec.name)
 
 
-def alone(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def alone(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     with torch.inference_mode():
         return network(x)[0].float().cpu()
 

@@ -7,12 +7,10 @@ applied at one place. Read that way, a classifier answers at every place of a la
 from math import isqrt
 from typing import cast
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VGG, AlexNet, MobileNetV2, mobilenet_v2
 
-from .padding import on_padded
+from .padding import larger, on_padded
 
 
 def fully_convolutional(classifier: AlexNet | VGG | MobileNetV2) -> nn.Sequential:
@@ -59,7 +57,7 @@ class FCN(nn.Module):
     (https://arxiv.org/abs/1801.04381) at 1/16 and 1/8. Up-sampling is bilinear.
     """
 
-    stride = 32
+    stride, cell = 32, 8
 
     def __init__(self, classes: int = 21) -> None:
         super().__init__()
@@ -77,9 +75,10 @@ class FCN(nn.Module):
         self.fuse_8 = Fuse()
 
     def forward(self, x: Tensor) -> Tensor:
-        return on_padded(self._whole_strides, x, self.stride)
+        return on_padded(self.scores, x, self.stride, self.cell)
 
-    def _whole_strides(self, x: Tensor) -> Tensor:
+    def scores(self, x: Tensor) -> Tensor:
+        """The logits at 1/8 of the size: [B, 3, H, W], whole strides -> [B, classes, H/8, W/8]."""
         fine: list[Tensor] = []  # [B, 192, H/8, W/8], [B, 576, H/16, W/16]
         for index, block in enumerate(self.features):
             if index in (7, 14):  # the blocks that go on to 1/16 and to 1/32
@@ -94,7 +93,7 @@ class FCN(nn.Module):
         scores = self.score_32(x) + self.score_mean(self.mean(x))  # [B, classes, H/32, W/32]
         scores = self.fuse_16(self.coarse(scores), self.score_16(fine.pop()))
         scores = self.fuse_8(scores, self.score_8(fine.pop()))
-        return larger(scores, 8)
+        return scores
 
     def stages(self) -> dict[str, nn.Module]:
         """Where to look at how it sees, in order: `fused4` adds the scores of `down4`."""
@@ -117,19 +116,3 @@ class Fuse(nn.Module):
 
     def forward(self, scores: Tensor, finer: Tensor) -> Tensor:
         return larger(scores, 2) + finer
-
-
-def larger(x: Tensor, factor: int) -> Tensor:
-    """`x`, [B, C, H, W], interpolated to [B, C, factor H, factor W]; bilinear.
-
-    As two matrix products: on a CPU faster than F.interpolate, all the more with what follows,
-    which reads one class after the other.
-    """
-    rows, columns = (enlargement(side, factor).to(x) for side in x.shape[-2:])
-    return rows @ (x @ columns.T)
-
-
-def enlargement(side: int, factor: int) -> Tensor:
-    """[factor * side, side]: what bilinear interpolation makes of each of `side` places."""
-    alone = torch.eye(side)[None]
-    return F.interpolate(alone, scale_factor=factor, mode="linear", align_corners=False)[0].T

@@ -62,6 +62,8 @@ class UNet(nn.Module):
     up: "interpolate" (bilinear and a convolution) or "transpose" (the paper's way).
     """
 
+    cell = 1
+
     def __init__(
         self, classes: int = 1, base: int = 32, levels: int = 4, up: Up = "interpolate"
     ) -> None:
@@ -80,9 +82,10 @@ class UNet(nn.Module):
         self.score = nn.Conv2d(base, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return on_padded(self._whole_strides, x, self.stride)
+        return on_padded(self.scores, x, self.stride, self.cell)
 
-    def _whole_strides(self, x: Tensor) -> Tensor:
+    def scores(self, x: Tensor) -> Tensor:
+        """The logits where H and W are whole strides."""
         skips: list[Tensor] = []
         for convs in self.down:
             x = convs(F.max_pool2d(x, 2) if skips else x)

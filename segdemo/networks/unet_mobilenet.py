@@ -6,7 +6,6 @@ small, and its last level, at 1/32 of the size, overlooks most of the photo.
 
 from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
@@ -23,7 +22,7 @@ class UNetMobileNet(nn.Module):
     interpolated. `features` keeps torchvision's names, so ImageNet weights load as they are.
     """
 
-    stride = 32
+    stride, cell = 32, 2
 
     def __init__(self, classes: int = 1) -> None:
         super().__init__()
@@ -40,9 +39,10 @@ class UNetMobileNet(nn.Module):
         self.score = nn.Conv2d(32, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return on_padded(self._whole_strides, x, self.stride)
+        return on_padded(self.scores, x, self.stride, self.cell)
 
-    def _whole_strides(self, x: Tensor) -> Tensor:
+    def scores(self, x: Tensor) -> Tensor:
+        """The logits at half the size: [B, 3, H, W], whole strides -> [B, classes, H/2, W/2]."""
         skips: list[Tensor] = []  # [B, 16, H/2, W/2], 24 at 1/4, 32 at 1/8, 96 at 1/16
         for index, block in enumerate(self.features, 1):
             x = block(x)
@@ -50,7 +50,8 @@ class UNetMobileNet(nn.Module):
                 skips.append(x)
         for join in self.up:
             x = join(x, skips.pop())
-        return F.interpolate(self.score(x), scale_factor=2, mode="bilinear")
+        scores: Tensor = self.score(x)
+        return scores
 
     def stages(self) -> dict[str, nn.Module]:
         """Where to look at how it sees, in order: `up2` joins what `down2` hands over."""

@@ -22,7 +22,7 @@ class UNetVGG16(nn.Module):
     keeps torchvision's names, so ImageNet weights load as they are.
     """
 
-    stride = 16
+    stride, cell = 16, 1
 
     def __init__(
         self, classes: int = 1, encoder: Literal["vgg16", "vgg16_bn"] = "vgg16_bn"
@@ -44,9 +44,10 @@ class UNetVGG16(nn.Module):
         self.score = nn.Conv2d(32, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return on_padded(self._whole_strides, x, self.stride)
+        return on_padded(self.scores, x, self.stride, self.cell)
 
-    def _whole_strides(self, x: Tensor) -> Tensor:
+    def scores(self, x: Tensor) -> Tensor:
+        """The logits where H and W are whole strides."""
         skips: list[Tensor] = []  # after conv1_2, conv2_2, conv3_3, conv4_3
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):
