@@ -90,7 +90,8 @@ class FCN(nn.Module):
             else:
                 x = block(x)
         x = self.dropout(x)
-        scores = self.score_32(x) + self.score_mean(self.mean(x))  # [B, classes, H/32, W/32]
+        # The mean of the scores is the score of the mean, and of fewer channels.
+        scores = self.score_32(x) + self.mean(self.score_mean(x))  # [B, classes, H/32, W/32]
         scores = self.fuse_16(self.coarse(scores), self.score_16(fine.pop()))
         scores = self.fuse_8(scores, self.score_8(fine.pop()))
         return scores
