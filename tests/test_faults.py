@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,14 +43,22 @@ GOOD = encode(photo(), "PNG")
 class Failing(nn.Module):
     """A network that raises what it is given, unless its pixels are on the CPU and `spare`."""
 
+    stride, cell = 32, 2  # the chair's
+
     def __init__(self, error: Exception, network: nn.Module | None = None) -> None:
         super().__init__()
         self.error, self.network = error, network
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.able(x)(x)
+
+    def scores(self, x: Tensor) -> Tensor:
+        return self.able(x).scores(x)
+
+    def able(self, x: Tensor) -> Any:
         if self.network is None or x.device.type != "cpu":
             raise self.error
-        return self.network(x)
+        return self.network
 
 
 def test_a_full_gpu_leaves_it_to_the_cpu() -> None:

@@ -77,7 +77,7 @@ def test_the_fcns_first_answer_is_that_of_the_plain_network() -> None:
     spec, network = MODELS["fcn"], segdemo.load_network("fcn")
     photo = resize(PHOTO, (256, 320))  # whole strides: nothing is padded
     scores: list[torch.Tensor] = []
-    for module in (network.score_32, network.score_mean):
+    for module in (network.score_32, network.mean):
         module.register_forward_hook(lambda _, inputs, output: scores.append(output))
     with torch.inference_mode():
         network(preprocess(as_tensor(photo), spec))
