@@ -144,9 +144,7 @@ class View:
 
     def size(self, side: int) -> tuple[int, int]:
         """Height and width of a picture of the photo whose longer side is `side`."""
-        height, width = self.photo.shape[:2]
-        scale = side / max(height, width)
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        return seen_size(self.photo.shape[:2], side)
 
     def fit(self, map_: NDArray[np.uint8], side: int, labels: bool = False) -> NDArray[np.uint8]:
         """A map, uint8 [h, w] or [h, w, 3], over the padded photo, as a picture of the photo.

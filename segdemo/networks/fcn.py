@@ -93,8 +93,7 @@ class FCN(nn.Module):
         # The mean of the scores is the score of the mean, and of fewer channels.
         scores = self.score_32(x) + self.mean(self.score_mean(x))  # [B, classes, H/32, W/32]
         scores = self.fuse_16(self.coarse(scores), self.score_16(fine.pop()))
-        scores = self.fuse_8(scores, self.score_8(fine.pop()))
-        return scores
+        return self.fuse_8(scores, self.score_8(fine.pop()))
 
     def stages(self) -> dict[str, nn.Module]:
         """Where to look at how it sees, in order: `fused4` adds the scores of `down4`."""
