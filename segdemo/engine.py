@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .fast import FUSES, made_fast
+from .fast import FUSES, made_fast, made_small
+from .graph import COMPILES, Scores, compiled
 from .hub import HubError
 from .images import Source, load_shown
 from .int8 import MULTIPLIES
@@ -165,12 +166,41 @@ class Runner:
         dtype: torch.dtype,
         integers: Sequence[str] = (),
     ) -> None:
-        self.spec, self.device, self.dtype = spec, device, dtype
+        self.spec, self.device, self.dtype, self.integers = spec, device, dtype, integers
         example = preprocess(as_tensor(example_photo()), spec)
         fast = made_fast(network, device, dtype, spec.float32, integers, example)
         self.network = cast(Network, fast)
         self.given = None if device.type == "cpu" else network  # for `spare`
+        self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
         self.lock = TURNS[device.type]
+
+    @property
+    def compiles(self) -> bool:
+        """Whether `compile` can do anything."""
+        return self.device.type == "cpu" and not self.integers and COMPILES
+
+    def compile(self, network: nn.Module) -> None:
+        """Make it faster for pictures as cameras take them, 4:3 and lying.
+
+        network: the one it was made of. Every other shape would take another 45 MB, for which it
+        has to come often, as the frames of a webcam do.
+        """
+        example = preprocess(as_tensor(example_photo()), self.spec)
+        small = made_small(network, self.dtype, self.spec.float32, (), example)
+        x = self.laid_out(example)
+        try:
+            with self.lock:
+                self.compiled[x.shape] = compiled(small, x)
+        except RuntimeError as error:
+            log.warning("not compiled", exc_info=error, extra={"model": self.spec.name})
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """What `preprocess` returns, as `scores` takes it."""
+        return padded(x, self.network.stride).to(memory_format=torch.channels_last)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The network's scores, [1, C, h, w], in the fastest way there is for this size."""
+        return self.compiled.get(x.shape, self.network.scores)(x)
 
     def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
         """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU's memory does not suffice.
@@ -208,8 +238,7 @@ class Runner:
         with torch.inference_mode():
             x = preprocess(as_tensor(image).to(self.device), self.spec)
             height, width = x.shape[-2:]
-            x = padded(x, self.network.stride).to(memory_format=torch.channels_last)
-            scores = self.network.scores(x)[0]
+            scores = self.scores(self.laid_out(x))[0]
             rows, columns = (-(-side // self.network.cell) for side in (height, width))
             return scores[:, :rows, :columns].float().contiguous().cpu().numpy()
 
@@ -272,6 +301,14 @@ def _ready(name: str) -> Runner:
     runner = serving_runner(find_model(name), load_network(name), pick_device())
     if not ZERO_GPU:  # there the GPU is not lent yet
         runner(example_photo())  # the first time takes longer
+    return runner
+
+
+def warm_up(spec: ModelSpec) -> Runner:
+    """The runner of a model for a process that answers many pictures. Raises WeightsError."""
+    runner = ready(spec)
+    if runner.compiles:
+        runner.compile(load_network(spec.name))
     return runner
 
 

@@ -29,15 +29,9 @@ def made_fast(
 ) -> nn.Module:
     """A copy of a trained network for `device` that computes in `dtype`; float32 in.
 
-    exact: its parts, by the start of their names, that stay in float32.
-    integers: those whose convolutions multiply 8-bit integers; where int8.MULTIPLIES.
-    example: float32 [1, 3, h, w], something that the network may be shown: the rounding of its
-        weights is made up for as this needs.
+    The arguments are those of `made_small`.
     """
-    fast = fold_batchnorm(deepcopy(network).eval().cpu()).to(memory_format=torch.channels_last)
-    if dtype != torch.float32 or integers:
-        example = example.to(memory_format=torch.channels_last)
-        to_int8(fast, round_weights(fast, dtype, exact, integers, example), dtype)
+    fast = made_small(network, dtype, exact, integers, example)
     if device.type == "cpu" and FUSES:
         fuse(fast)
     for module in fast.modules():
@@ -45,6 +39,27 @@ def made_fast(
             module.to(module.weight.dtype)  # its bias, which rounds what was made up for
             module.register_forward_pre_hook(into_its_precision)
     return fast.to(device)
+
+
+def made_small(
+    network: nn.Module,
+    dtype: torch.dtype,
+    exact: Sequence[str],
+    integers: Sequence[str],
+    example: Tensor,
+) -> nn.Module:
+    """A copy of a trained network whose weights are of `dtype`, but not yet what is between them.
+
+    exact: its parts, by the start of their names, that stay in float32.
+    integers: those whose convolutions multiply 8-bit integers; where int8.MULTIPLIES.
+    example: float32 [1, 3, h, w], something that the network may be shown: the rounding of its
+        weights is made up for as this needs.
+    """
+    small = fold_batchnorm(deepcopy(network).eval().cpu()).to(memory_format=torch.channels_last)
+    if dtype != torch.float32 or integers:
+        example = example.to(memory_format=torch.channels_last)
+        to_int8(small, round_weights(small, dtype, exact, integers, example), dtype)
+    return small
 
 
 def fold_batchnorm(module: nn.Module) -> nn.Module:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,6 +92,8 @@ def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -
 
 def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -> Inside:
     """The same for a runner. Its network is left as it was."""
+    runner = copy(runner)
+    runner.compiled = {}  # what is compiled has no modules to look into
     modules = runner.network.stages()
     outputs: dict[str, Tensor] = {}
     answers: dict[str, Segmentation] = {}

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..engine import EXAMPLE, Runner, load_network, ready
+from ..engine import EXAMPLE, Runner, load_network, warm_up
+from ..graph import OfScores
 from ..predict import predict_on, read
 from ..preprocess import as_tensor, preprocess
 from ..registry import ModelSpec
@@ -28,16 +29,17 @@ SIZES = ((320, 240), (640, 480), (1920, 1080))
 
 def of_model(spec: ModelSpec) -> Iterator[Row]:
     """What concerns one model. Raises WeightsError."""
-    runner = ready(spec)
+    runner = warm_up(spec)
     plain = load_network(spec.name).to(runner.device)
     photo = Image.open(EXAMPLE).convert("RGB")
 
     x = preprocess(as_tensor(np.asarray(photo.resize((640, 480)))), spec)
-    x = x.to(runner.device)
-    laid_out = x.to(memory_format=torch.channels_last)
+    x = runner.laid_out(x.to(runner.device))
+    # Its scores as coarse as they are: they are enlarged once, to the photo.
+    scores, plainly = OfScores(plain), x.contiguous()
     row = in_turn(
-        partial(alone, runner.network, laid_out),
-        {PLAIN: partial(alone, plain, x), **peers(plain, x)},
+        partial(alone, runner.scores, x),
+        {PLAIN: partial(alone, scores, plainly), **peers(scores, plainly)},
     )
     yield replace(row, what="the network alone", model=spec.name)
 
@@ -62,7 +64,7 @@ def of_model(spec: ModelSpec) -> Iterator[Row]:
     photo.resize((640, 480)).save(buffer, "JPEG")
     row = in_turn(
         partial(frame, buffer.getvalue(), spec.name),
-        {"its network alone": partial(alone, runner.network, laid_out)},
+        {"its network alone": partial(alone, runner.scores, x)},
     )
     yield replace(row, what="a live frame of 640x480, on the server", model=spec.name)
 
