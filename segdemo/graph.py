@@ -66,7 +66,10 @@ class BiasApart(nn.Module):
         self.convolution = convolution
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.convolution(x.to(self.convolution.weight.dtype))
+        dtype = self.convolution.weight.dtype
+        if x.dtype != dtype:  # else the trace would hold a conversion that parts its neighbours
+            x = x.to(dtype)
+        y: Tensor = self.convolution(x)
         return F.batch_norm(y, self.zeros, self.ones, self.ones, self.bias, eps=0)
 
 

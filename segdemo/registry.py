@@ -121,7 +121,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 input_size=320,
                 sure=0.9,
                 also_called={"swivelchair": "chair", "table": "diningtable"},
-                float32=("features.0.", "features.1.", "score"),
+                float32=("features.0.", "features.1.conv.0."),
             ),
         )
     }

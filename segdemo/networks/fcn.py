@@ -7,10 +7,11 @@ applied at one place. Read that way, a classifier answers at every place of a la
 from math import isqrt
 from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VGG, AlexNet, MobileNetV2, mobilenet_v2
 
-from .padding import larger, on_padded
+from .padding import on_padded
 
 
 def fully_convolutional(classifier: AlexNet | VGG | MobileNetV2) -> nn.Sequential:
@@ -115,4 +116,4 @@ class Fuse(nn.Module):
     """Scores [B, C, h, w] at twice their size, plus those of a finer level [B, C, 2h, 2w]."""
 
     def forward(self, scores: Tensor, finer: Tensor) -> Tensor:
-        return larger(scores, 2) + finer
+        return F.interpolate(scores, scale_factor=2.0, mode="bilinear") + finer
