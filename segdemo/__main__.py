@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,6 +129,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--start", metavar="FILE", help="go on from the weights of this network")
     command.add_argument("--encoder-weights", help="hub, none or a .safetensors file")
     command.add_argument("--freeze-encoder", action="store_const", const=True)
+    command.add_argument("--teacher", help="a model of ours that gives hints to the encoder")
     command.add_argument(
         "--architecture", type=settings, help="of the network, as encoder=plain,base=32"
     )
@@ -168,8 +170,14 @@ def shares(text: str) -> tuple[float, ...]:
 
 
 def settings(text: str) -> dict[str, Any]:
-    pairs = [part.split("=") for part in text.split(",")]
-    return {key: int(value) if value.isdigit() else value for key, value in pairs}
+    return {key: setting(value) for key, value in (pair.split("=") for pair in text.split(","))}
+
+
+def setting(text: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def run_models(_: argparse.Namespace) -> None:

@@ -26,9 +26,10 @@ from tqdm import tqdm
 from .data import IGNORE, DataError, Folder, open_folders
 from .engine import Runner, fast_dtype, load_network, pick_device
 from .evaluate import evaluate, figure, record, score
+from .hints import Hints
 from .hub import HubError, fetch, sha256_of
 from .preprocess import preprocess
-from .registry import ModelSpec
+from .registry import ModelSpec, find_model
 from .sampling import Draw, Samples, collate, one_thread
 from .weights import Facts, read_facts, write_facts
 
@@ -51,6 +52,9 @@ class Recipe:
     start: str = "none"  # a .safetensors of the whole network to go on from, as weights/ holds them
     encoder_weights: str = "none"  # "none", "hub" or a .safetensors file
     freeze_encoder: bool = False
+    teacher: str = (
+        "none"  # a model whose network gives hints, with the weights that it is used with
+    )
     architecture: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     checks: int = 8  # how often the run is scored on val and checkpointed
@@ -80,7 +84,7 @@ def train(
     (the facts) and, at every check, NAME.checkpoint; with `resume` goes on from that. `until`
     stops after that step, as if interrupted. Returns the facts.
 
-    Raises DataError, TrainError.
+    Raises DataError, TrainError; UnknownModel, WeightsError of the teacher.
     """
     folders = open_folders(roots, "train", spec)
     if not folders:
@@ -96,9 +100,11 @@ def train(
     torch.manual_seed(recipe.seed)
     network = build(spec, recipe).to(place).to(memory_format=torch.channels_last)
     average = deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(network, recipe), weight_decay=recipe.weight_decay
-    )
+    groups = parameter_groups(network, recipe)
+    hints = None if recipe.teacher == "none" else Hints(find_model(recipe.teacher), network, place)
+    if hints:
+        groups.append({"params": list(hints.parameters()), "scale": 1.0})
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
     state: dict[str, Any] = {"step": 0, "seconds": 0.0, "curve": [], "best": -1.0}
     best = average.state_dict()
     if resume and checkpoint.exists():
@@ -111,6 +117,8 @@ def train(
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         state, best = saved["state"], saved["best"]
+        if hints:
+            hints.load_state_dict(saved["hints"])
 
     if recipe.shares and len(recipe.shares) != len(folders):
         raise TrainError(
@@ -143,7 +151,8 @@ def train(
             group["lr"] = recipe.lr * group["scale"] * schedule(step / recipe.steps)
         with torch.autocast(place.type, fast, enabled=fast != torch.float32):
             logits = network(as_input(images, spec, place))
-        loss = segmentation_loss(logits.float(), labels.to(place, non_blocking=True))
+            hinted = hints(images.to(place, non_blocking=True)) if hints else 0.0
+        loss = segmentation_loss(logits.float(), labels.to(place, non_blocking=True)) + hinted
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -176,6 +185,7 @@ def train(
                 optimizer=optimizer.state_dict(),
                 state=state,
                 best=best,
+                hints=hints.state_dict() if hints else {},
             )
     average.load_state_dict(best)
     return ship(spec, average, out, recipe, state, roots)

@@ -131,6 +131,7 @@ def test_bench_measures_each_thing_beside_another_way(
         "train nothing --data {examples} --out {out}",
         "train chair-unet --data {made} --out {out} --device toaster",
         "train chair-unet --data {made} --out {out} --architecture encoder=plain --freeze-encoder",
+        "train chair-unet --data {made} --out {out} --teacher nobody",
         "train chair-unet --data {made} --out {out} --checks 0",
         "train chair-unet --data {made} --out {out} --sizes 32,0",
         "train chair-unet --data {made} --out {out} --workers -1",

@@ -22,13 +22,15 @@ from torchvision import tv_tensors as tv
 
 from segdemo.augment import augmentation, paste
 from segdemo.data import IGNORE, DataError, open_folders
-from segdemo.engine import load_network
+from segdemo.engine import example_photo, load_network
+from segdemo.hints import Hints
 from segdemo.networks.unet_vgg16 import UNetVGG16
 from segdemo.registry import MODELS
 from segdemo.sampling import Draw, Samples
 from segdemo.train import (
     Recipe,
     TrainError,
+    as_input,
     build,
     crop_size,
     parameter_groups,
@@ -91,12 +93,18 @@ def test_a_run_learns_what_is_easy(make_folder: MakeFolder, tmp_path: Path) -> N
     assert facts["figures"]["made/test"]["iou"] > 0.6
 
 
-@pytest.mark.parametrize("name", ["chair-unet", "fcn"])  # the second has dropout
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        ("chair-unet", TINY),
+        ("chair-unet", replace(TINY, teacher="fcn")),
+        ("fcn", replace(TINY, architecture={})),  # has dropout
+    ],
+)
 def test_a_resumed_run_equals_an_unbroken_one(
-    name: str, make_folder: MakeFolder, tmp_path: Path
+    name: str, recipe: Recipe, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     spec = MODELS[name]
-    recipe = replace(TINY, architecture=PLAIN if name == "chair-unet" else {})
     roots = [make_folder(classes=["background", CLASS[name]])]
     on_cpu = {"device": "cpu", "workers": 0}  # some of a GPU's kernels add in any order
     train(spec, roots, tmp_path / "unbroken", recipe, **on_cpu)
@@ -377,6 +385,31 @@ def test_a_run_can_start_from_trained_weights(make_folder: MakeFolder, tmp_path:
     for start in (str(path), str(tmp_path), "nowhere.safetensors"):
         with pytest.raises(TrainError, match="no weights of this network"):
             build(CHAIR, Recipe(start=start))  # of another width
+
+
+def test_an_encoder_learns_what_its_teacher_sees() -> None:
+    torch.manual_seed(0)
+    student = CAR.build(classes=1, width=0.125)
+    hints = Hints(FCN, student, torch.device("cpu"))
+    taught = {size: key for key, size in hints.pairs}
+    assert taught.keys() == {f"down{level}" for level in range(2, 7)}  # the first is too fine
+    before = {key: value.clone() for key, value in hints.teacher[1].state_dict().items()}
+    images = (
+        torch.from_numpy(example_photo()).permute(2, 0, 1)[None, :, :64, :64].repeat(2, 1, 1, 1)
+    )
+    optimizer = torch.optim.Adam([*student.parameters(), *hints.parameters()], lr=3e-3)
+    losses = []
+    for _ in range(30):
+        student.train()(as_input(images, CAR, torch.device("cpu")))
+        loss = hints(images)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert any(parameter.grad is not None for parameter in student.features[0].parameters())
+    for key, value in hints.teacher[1].state_dict().items():
+        assert torch.equal(value, before[key]), key
 
 
 def test_data_without_photos_or_without_the_class_is_refused(
