@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -22,7 +22,6 @@ from .fast import FUSES, made_fast, made_small
 from .graph import COMPILES, Scores, compiled
 from .hub import HubError
 from .images import Source, load_shown
-from .int8 import MULTIPLIES
 from .networks import Network
 from .networks.padding import padded
 from .preprocess import as_tensor, preprocess, seen_size
@@ -164,11 +163,10 @@ class Runner:
         network: nn.Module,
         device: torch.device,
         dtype: torch.dtype,
-        integers: Sequence[str] = (),
     ) -> None:
-        self.spec, self.device, self.dtype, self.integers = spec, device, dtype, integers
+        self.spec, self.device, self.dtype = spec, device, dtype
         example = preprocess(as_tensor(example_photo()), spec)
-        fast = made_fast(network, device, dtype, spec.float32, integers, example)
+        fast = made_fast(network, device, dtype, spec.float32, example)
         self.network = cast(Network, fast)
         self.given = None if device.type == "cpu" else network  # for `spare`
         self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
@@ -177,7 +175,7 @@ class Runner:
     @property
     def compiles(self) -> bool:
         """Whether `compile` can do anything."""
-        return self.device.type == "cpu" and not self.integers and COMPILES
+        return self.device.type == "cpu" and COMPILES
 
     def compile(self, network: nn.Module) -> None:
         """Make it faster for pictures as cameras take them, 4:3 and lying.
@@ -186,7 +184,7 @@ class Runner:
         has to come often, as the frames of a webcam do.
         """
         example = preprocess(as_tensor(example_photo()), self.spec)
-        small = made_small(network, self.dtype, self.spec.float32, (), example)
+        small = made_small(network, self.dtype, self.spec.float32, example)
         x = self.laid_out(example)
         try:
             with self.lock:
@@ -320,10 +318,9 @@ def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
     """A runner in the fastest precision that the model's answers bear."""
-    cpu = device.type == "cpu"
-    mixes = cpu and FUSES  # elsewhere biases are rounded too
+    mixes = device.type == "cpu" and FUSES  # elsewhere biases are rounded too
     dtype = fast_dtype(device) if mixes or not spec.float32 else torch.float32
-    return Runner(spec, network, device, dtype, spec.int8 if cpu and MULTIPLIES else ())
+    return Runner(spec, network, device, dtype)
 
 
 @cache

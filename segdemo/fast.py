@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from .int8 import Span, fits, rounded, to_int8
-
 # What Inductor makes of convolutions on a CPU too. Not public, so it may be missing one day.
 FUSES = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
@@ -24,14 +22,13 @@ def made_fast(
     device: torch.device,
     dtype: torch.dtype,
     exact: Sequence[str],
-    integers: Sequence[str],
     example: Tensor,
 ) -> nn.Module:
     """A copy of a trained network for `device` that computes in `dtype`; float32 in.
 
     The arguments are those of `made_small`.
     """
-    fast = made_small(network, dtype, exact, integers, example)
+    fast = made_small(network, dtype, exact, example)
     if device.type == "cpu" and FUSES:
         fuse(fast)
     for module in fast.modules():
@@ -45,20 +42,17 @@ def made_small(
     network: nn.Module,
     dtype: torch.dtype,
     exact: Sequence[str],
-    integers: Sequence[str],
     example: Tensor,
 ) -> nn.Module:
     """A copy of a trained network whose weights are of `dtype`, but not yet what is between them.
 
     exact: its parts, by the start of their names, that stay in float32.
-    integers: those whose convolutions multiply 8-bit integers; where int8.MULTIPLIES.
     example: float32 [1, 3, h, w], something that the network may be shown: the rounding of its
         weights is made up for as this needs.
     """
     small = fold_batchnorm(deepcopy(network).eval().cpu()).to(memory_format=torch.channels_last)
-    if dtype != torch.float32 or integers:
-        example = example.to(memory_format=torch.channels_last)
-        to_int8(small, round_weights(small, dtype, exact, integers, example), dtype)
+    if dtype != torch.float32:
+        round_weights(small, dtype, exact, example.to(memory_format=torch.channels_last))
     return small
 
 
@@ -83,43 +77,35 @@ def round_weights(
     network: nn.Module,
     dtype: torch.dtype,
     exact: Sequence[str],
-    integers: Sequence[str],
     example: Tensor,
-) -> dict[nn.Module, Span]:
+) -> None:
     """Round the weights of all convolutions to `dtype`, but for the `exact` parts; in place.
 
     What that adds to a channel's mean on the example is taken off its bias again, which is most
     of what rounding does (Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.2).
-    Those of `integers` are rounded to the steps of int8; returns what they were shown.
     """
     means: dict[nn.Module, Tensor] = {}
-    spans: dict[nn.Module, Span] = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor]) -> None:
         means[module] = inputs[0].mean(dim=(0, 2, 3))
-        if module in whole:
-            spans[module] = (inputs[0].min().item(), inputs[0].max().item())
 
-    named = {
-        module: name
+    small = [
+        module
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not name.startswith(tuple(exact))
-    }
-    parts = tuple(integers)
-    whole = {module for module, name in named.items() if name.startswith(parts) and fits(module)}
-    hooks = [module.register_forward_pre_hook(look) for module in named]
+    ]
+    hooks = [module.register_forward_pre_hook(look) for module in small]
     network(example)
     for hook in hooks:
         hook.remove()
-    for module in named:
+    for module in small:
         before = module.weight.data
-        module.weight.data = rounded(before) if module in whole else before.to(dtype)
+        module.weight.data = before.to(dtype)
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             lost = (before - module.weight.float()).sum(dim=(2, 3))  # [outputs, inputs / groups]
             lost = lost.reshape(module.groups, -1, lost.shape[1])
             mean = means[module].reshape(module.groups, -1, 1)
             module.bias.data += (lost @ mean).flatten()
-    return spans
 
 
 def into_its_precision(module: nn.Conv2d, inputs: tuple[Tensor]) -> Tensor:

@@ -41,7 +41,6 @@ class ModelSpec:
         val, for few false alarms at the same IoU.
     float32: its parts, by the start of their names, that do not bear bfloat16: with all of it,
         over 0.2 % of the labels would change.
-    int8: its parts whose convolutions bear 8-bit integers, by the same measure.
     encoders: where the Hub has ImageNet weights, by the `encoder` argument of `build`.
     """
 
@@ -56,7 +55,6 @@ class ModelSpec:
     also_called: Mapping[str, str] = field(default_factory=dict)
     sure: float = 0.5
     float32: tuple[str, ...] = ()
-    int8: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -101,9 +99,8 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 finds="Cars, from the side and in the street.",
                 classes=("background", "car"),
                 build=UNetVGG16,
-                input_size=288,
-                sure=0.975,
-                int8=("features.", "up."),
+                input_size=320,
+                sure=0.99,
                 # What published VGG16 weights expect.
                 mean=(0.485, 0.456, 0.406),
                 std=(0.229, 0.224, 0.225),

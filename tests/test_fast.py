@@ -47,7 +47,7 @@ def test_the_same_function(
 ) -> None:
     monkeypatch.setattr(fast, "FUSES", fuses and FUSES)
     network = every_kind()
-    quick = made_fast(network, CPU, dtype, (), (), torch.randn(1, 3, 24, 32))
+    quick = made_fast(network, CPU, dtype, (), torch.randn(1, 3, 24, 32))
     with torch.inference_mode():
         for height, width in ((24, 32), (32, 24), (9, 11)):  # laid out for the first of them
             x = torch.randn(2, 3, height, width)
@@ -59,7 +59,7 @@ def test_the_same_function(
 @ROUNDS
 def test_parts_stay_exact() -> None:
     network = every_kind()
-    quick = made_fast(network, CPU, torch.bfloat16, ("0", "6.", "7"), (), torch.randn(1, 3, 24, 32))
+    quick = made_fast(network, CPU, torch.bfloat16, ("0", "6.", "7"), torch.randn(1, 3, 24, 32))
     assert quick.get_submodule("0").weight.dtype == torch.float32
     assert quick.get_submodule("3").weight.dtype == torch.bfloat16
     with torch.inference_mode():
@@ -72,7 +72,7 @@ def test_rounding_is_made_up_for() -> None:
     x = torch.rand(1, 16, 32, 32)
     convolution = nn.Conv2d(16, 32, 3)
     rounded = deepcopy(convolution)
-    round_weights(nn.Sequential(rounded), torch.bfloat16, (), (), x)
+    round_weights(nn.Sequential(rounded), torch.bfloat16, (), x)
     weight, bias = rounded.weight.float(), convolution.bias
 
     def off(bias: torch.Tensor | None) -> float:

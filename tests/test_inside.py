@@ -36,16 +36,17 @@ def test_the_way_down_shrinks_and_deepens(model: str) -> None:
     inside = look(model)
     assert inside.stages[0].key == "input"
     down = [stage for stage in inside.stages if stage.key.startswith("down")]
-    assert [stage.key for stage in down] == ["down1", "down2", "down3", "down4", "down5"]
-    assert [stage.kind for stage in down] == 4 * ["down"] + ["bottom"]
+    levels = 6 if model == "car-unet-vgg16" else 5
+    assert [stage.key for stage in down] == [f"down{level}" for level in range(1, levels + 1)]
+    assert [stage.kind for stage in down] == (levels - 1) * ["down"] + ["bottom"]
     for before, after in zip(down, down[1:], strict=False):
         assert (before.height, before.width) == (2 * after.height, 2 * after.width)
         assert before.channels <= after.channels
-    keys = [stage.key for stage in inside.stages[6:]]
+    keys = [stage.key for stage in inside.stages[1 + levels :]]
     if model == "fcn":
         assert keys == ["coarse", "fused4", "fused3"]
     else:
-        assert keys == ["up4", "up3", "up2", "up1", "score"]
+        assert keys == [f"up{level}" for level in range(levels - 1, 0, -1)] + ["score"]
     sizes = {stage.key: (stage.height, stage.width) for stage in inside.stages}
     for key in [skip.key for skip in inside.skips]:
         assert sizes[key] == sizes[f"down{key[-1]}"]  # what is joined has the same size
