@@ -14,7 +14,7 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "2000")
 
 import gradio as gr
 
-from segdemo.engine import warm_up
+from segdemo.engine import ready
 from segdemo.images import MAX_BYTES
 from segdemo.logs import Metrics, MissingPackage, set_up_logs
 from segdemo.registry import MODELS
@@ -25,11 +25,11 @@ from segdemo.weights import WeightsError
 from segdemo.zerogpu import ZERO_GPU
 
 
-def load_networks() -> None:
-    """Make all ready while the visitor still looks for a photo."""
+def warm_up() -> None:
+    """Load the networks while the visitor still looks for a photo."""
     for spec in MODELS.values():
         try:
-            warm_up(spec)
+            ready(spec)
         except WeightsError as error:
             print(f"segdemo: {error}", file=sys.stderr)
 
@@ -70,7 +70,7 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if ZERO_GPU:
-        load_networks()  # they must be on its GPU before the page is launched
+        warm_up()  # networks must be on its GPU before the page is launched
     with own_folder() as files:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
         page = build_page()
@@ -82,7 +82,7 @@ def main() -> None:
             told = error if isinstance(error, MissingPackage) else in_words(options.port)
             print(f"segdemo: {told}", file=sys.stderr)
             sys.exit(2)
-        threading.Thread(target=load_networks, daemon=True).start()
+        threading.Thread(target=warm_up, daemon=True).start()
         sweeper.start()
         try:
             stop.wait()

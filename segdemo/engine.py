@@ -296,17 +296,12 @@ def ready(spec: ModelSpec) -> Runner:
 
 @cache
 def _ready(name: str) -> Runner:
-    runner = serving_runner(find_model(name), load_network(name), pick_device())
+    network = load_network(name)
+    runner = serving_runner(find_model(name), network, pick_device())
+    if runner.compiles:
+        runner.compile(network)
     if not ZERO_GPU:  # there the GPU is not lent yet
         runner(example_photo())  # the first time takes longer
-    return runner
-
-
-def warm_up(spec: ModelSpec) -> Runner:
-    """The runner of a model for a process that answers many pictures. Raises WeightsError."""
-    runner = ready(spec)
-    if runner.compiles:
-        runner.compile(load_network(spec.name))
     return runner
 
 

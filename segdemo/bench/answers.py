@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..engine import EXAMPLE, Runner, load_network, warm_up
+from ..engine import EXAMPLE, Runner, load_network, ready
 from ..graph import OfScores
 from ..predict import predict_on, read
 from ..preprocess import as_tensor, preprocess
@@ -29,7 +29,7 @@ SIZES = ((320, 240), (640, 480), (1920, 1080))
 
 def of_model(spec: ModelSpec) -> Iterator[Row]:
     """What concerns one model. Raises WeightsError."""
-    runner = warm_up(spec)
+    runner = ready(spec)
     plain = load_network(spec.name).to(runner.device)
     photo = Image.open(EXAMPLE).convert("RGB")
 
