@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -163,29 +164,26 @@ class Runner:
         network: nn.Module,
         device: torch.device,
         dtype: torch.dtype,
+        compiles: bool = False,
     ) -> None:
+        """compiles: to be faster for pictures as cameras take them, 4:3 and lying, on the CPU."""
         self.spec, self.device, self.dtype = spec, device, dtype
         example = preprocess(as_tensor(example_photo()), spec)
-        fast = made_fast(network, device, dtype, spec.float32, example)
-        self.network = cast(Network, fast)
+        small = made_small(network, dtype, spec.float32, example)
+        copy = deepcopy(small) if compiles and device.type == "cpu" and COMPILES else None
+        self.network = cast(Network, made_fast(small, device))
         self.given = None if device.type == "cpu" else network  # for `spare`
-        self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
         self.lock = TURNS[device.type]
+        self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
+        if copy is not None:
+            self.compile(copy, self.laid_out(example))
 
-    @property
-    def compiles(self) -> bool:
-        """Whether `compile` can do anything."""
-        return self.device.type == "cpu" and COMPILES
+    def compile(self, small: nn.Module, x: Tensor) -> None:
+        """Compile what `made_small` returned for inputs like `x`.
 
-    def compile(self, network: nn.Module) -> None:
-        """Make it faster for pictures as cameras take them, 4:3 and lying.
-
-        network: the one it was made of. Every other shape would take another 45 MB, for which it
-        has to come often, as the frames of a webcam do.
+        Every other shape would take another 45 MB, for which it has to come often, as the frames
+        of a webcam do.
         """
-        example = preprocess(as_tensor(example_photo()), self.spec)
-        small = made_small(network, self.dtype, self.spec.float32, example)
-        x = self.laid_out(example)
         try:
             with self.lock:
                 self.compiled[x.shape] = compiled(small, x)
@@ -296,10 +294,7 @@ def ready(spec: ModelSpec) -> Runner:
 
 @cache
 def _ready(name: str) -> Runner:
-    network = load_network(name)
-    runner = serving_runner(find_model(name), network, pick_device())
-    if runner.compiles:
-        runner.compile(network)
+    runner = serving_runner(find_model(name), load_network(name), pick_device(), compiles=True)
     if not ZERO_GPU:  # there the GPU is not lent yet
         runner(example_photo())  # the first time takes longer
     return runner
@@ -311,11 +306,13 @@ def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _ready(name).logits(image)
 
 
-def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
+def serving_runner(
+    spec: ModelSpec, network: nn.Module, device: torch.device, compiles: bool = False
+) -> Runner:
     """A runner in the fastest precision that the model's answers bear."""
     mixes = device.type == "cpu" and FUSES  # elsewhere biases are rounded too
     dtype = fast_dtype(device) if mixes or not spec.float32 else torch.float32
-    return Runner(spec, network, device, dtype)
+    return Runner(spec, network, device, dtype, compiles)
 
 
 @cache

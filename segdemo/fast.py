@@ -17,27 +17,6 @@ ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
 }
 
 
-def made_fast(
-    network: nn.Module,
-    device: torch.device,
-    dtype: torch.dtype,
-    exact: Sequence[str],
-    example: Tensor,
-) -> nn.Module:
-    """A copy of a trained network for `device` that computes in `dtype`; float32 in.
-
-    The arguments are those of `made_small`.
-    """
-    fast = made_small(network, dtype, exact, example)
-    if device.type == "cpu" and FUSES:
-        fuse(fast)
-    for module in fast.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            module.to(module.weight.dtype)  # its bias, which rounds what was made up for
-            module.register_forward_pre_hook(into_its_precision)
-    return fast.to(device)
-
-
 def made_small(
     network: nn.Module,
     dtype: torch.dtype,
@@ -54,6 +33,17 @@ def made_small(
     if dtype != torch.float32:
         round_weights(small, dtype, exact, example.to(memory_format=torch.channels_last))
     return small
+
+
+def made_fast(small: nn.Module, device: torch.device) -> nn.Module:
+    """What `made_small` returned, ready to compute on `device`, float32 in; in place."""
+    if device.type == "cpu" and FUSES:
+        fuse(small)
+    for module in small.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(module.weight.dtype)  # its bias, which rounds what was made up for
+            module.register_forward_pre_hook(into_its_precision)
+    return small.to(device)
 
 
 def fold_batchnorm(module: nn.Module) -> nn.Module:

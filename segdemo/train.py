@@ -52,9 +52,7 @@ class Recipe:
     start: str = "none"  # a .safetensors of the whole network to go on from, as weights/ holds them
     encoder_weights: str = "none"  # "none", "hub" or a .safetensors file
     freeze_encoder: bool = False
-    teacher: str = (
-        "none"  # a model whose network gives hints, with the weights that it is used with
-    )
+    teacher: str = "none"  # a model whose network gives hints, as it is used here
     architecture: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     checks: int = 8  # how often the run is scored on val and checkpointed

@@ -10,7 +10,7 @@ from torch import nn
 
 from segdemo import engine, fast
 from segdemo.engine import load_network
-from segdemo.fast import FUSES, made_fast, round_weights
+from segdemo.fast import FUSES, made_fast, made_small, round_weights
 from segdemo.registry import MODELS
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def test_the_same_function(
 ) -> None:
     monkeypatch.setattr(fast, "FUSES", fuses and FUSES)
     network = every_kind()
-    quick = made_fast(network, CPU, dtype, (), torch.randn(1, 3, 24, 32))
+    quick = made_fast(made_small(network, dtype, (), torch.randn(1, 3, 24, 32)), CPU)
     with torch.inference_mode():
         for height, width in ((24, 32), (32, 24), (9, 11)):  # laid out for the first of them
             x = torch.randn(2, 3, height, width)
@@ -59,7 +59,8 @@ def test_the_same_function(
 @ROUNDS
 def test_parts_stay_exact() -> None:
     network = every_kind()
-    quick = made_fast(network, CPU, torch.bfloat16, ("0", "6.", "7"), torch.randn(1, 3, 24, 32))
+    small = made_small(network, torch.bfloat16, ("0", "6.", "7"), torch.randn(1, 3, 24, 32))
+    quick = made_fast(small, CPU)
     assert quick.get_submodule("0").weight.dtype == torch.float32
     assert quick.get_submodule("3").weight.dtype == torch.bfloat16
     with torch.inference_mode():
