@@ -79,6 +79,12 @@ def parser() -> Parser:
     command.add_argument("--json", action="store_true")
     command.add_argument("--record", action="store_true", help="write the figures into the facts")
 
+    command = commands.add_parser("choose", help="compare input sizes and `sure` on val")
+    command.set_defaults(run=run_choose)
+    add_model_and_data(command)
+    command.add_argument("--input-sizes", type=numbers, help="of the longer side, as 288,320")
+    command.add_argument("--sures", type=probabilities, help="0.5..1, as 0.5,0.9")
+
     command = commands.add_parser("train", help="train a model on folders of photos and masks")
     command.set_defaults(run=run_train)
     add_model_and_data(command)
@@ -162,6 +168,13 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(positive(part) for part in text.split(","))
 
 
+def probabilities(text: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    if not all(0.5 <= value < 1 for value in values):
+        raise argparse.ArgumentTypeError(f"{text} are not all from 0.5 to below 1")
+    return values
+
+
 def shares(text: str) -> tuple[float, ...]:
     values = tuple(float(part) for part in text.split(","))
     if min(values) < 0 or not 0 < sum(values) < math.inf:
@@ -220,6 +233,17 @@ def run_evaluate(options: argparse.Namespace) -> None:
     if options.record:
         record(spec, scores)
     print(json.dumps(scores, indent=1) if options.json else as_text(scores))
+
+
+def run_choose(options: argparse.Namespace) -> None:
+    from .choose import as_text, choices
+    from .engine import load_network
+    from .registry import find_model
+
+    spec = find_model(options.model)
+    sizes = options.input_sizes or (spec.input_size,)
+    sures = options.sures or (spec.sure,)
+    print(as_text(choices(spec, load_network(spec.name), options.data, sizes, sures)))
 
 
 def run_train(options: argparse.Namespace) -> None:
