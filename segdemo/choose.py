@@ -1,6 +1,6 @@
 """What photos are shown to a model at, and how sure it has to be: figures on `val` to choose by."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .data import DataError, open_folders
-from .engine import Runner, Segmentation, serving_runner
-from .evaluate import evaluate
+from .engine import Runner, serving_runner
+from .evaluate import Predict, score_answers
 from .registry import ModelSpec
 
 CPU = torch.device("cpu")
@@ -47,8 +46,6 @@ def choices(
 
     Raises DataError, also where no folder has photos there.
     """
-    if not open_folders(roots, "val", spec):
-        raise DataError(f"None of {', '.join(map(str, roots))} has images in val/images.")
     return [
         tried(replace(spec, input_size=size, sure=sure), network, roots)
         for size, sure in product(sizes, sures)
@@ -58,26 +55,19 @@ def choices(
 def tried(spec: ModelSpec, network: nn.Module, roots: Sequence[Path]) -> Choice:
     exact = Runner(spec, network, CPU, torch.float32)
     both = Both(exact, serving_runner(spec, network, CPU, compiles=True))
-    scores = {
-        folder.name: evaluate(both, folder, spec.classes)
-        for folder in open_folders(roots, "val", spec)
-    }
-    iou = {name: scored["iou"] for name, scored in scores.items()}
+    scores = score_answers(both, spec, roots, "val")
+    iou = {name.removesuffix("/val"): scored["iou"] for name, scored in scores.items()}
     return Choice(spec.input_size, spec.sure, iou, alarms(scores), both.changed / both.pixels)
 
 
 class Both:
     """Answers as `exact` does, and counts the labels that are others in what `served` answers."""
 
-    def __init__(
-        self,
-        exact: Callable[[NDArray[np.uint8]], Segmentation],
-        served: Callable[[NDArray[np.uint8]], Segmentation],
-    ) -> None:
+    def __init__(self, exact: Predict, served: Predict) -> None:
         self.exact, self.served = exact, served
         self.changed = self.pixels = 0
 
-    def __call__(self, image: NDArray[np.uint8]) -> Segmentation:
+    def __call__(self, image: NDArray[np.uint8]) -> Any:
         answer = self.exact(image)
         self.changed += int((answer.labels != self.served(image).labels).sum())
         self.pixels += answer.labels.size

@@ -112,12 +112,19 @@ def score(
     In float32 on the CPU, so that the figures come out the same on every machine.
     Raises DataError, also where no folder has photos in `split`.
     """
+    runner = Runner(spec, network, torch.device("cpu"), torch.float32)
+    return score_answers(runner, spec, roots, split)
+
+
+def score_answers(
+    predict: Predict, spec: ModelSpec, roots: Sequence[Path], split: str
+) -> dict[str, dict[str, Any]]:
+    """The same of what `predict` answers, for the classes of `spec`. Raises DataError."""
     folders = open_folders(roots, split, spec)
     if not folders:
         raise DataError(f"None of {', '.join(map(str, roots))} has images in {split}/images.")
-    runner = Runner(spec, network, torch.device("cpu"), torch.float32)
     return {
-        f"{folder.name}/{folder.split}": evaluate(runner, folder, spec.classes)
+        f"{folder.name}/{folder.split}": evaluate(predict, folder, spec.classes)
         for folder in folders
     }
 
