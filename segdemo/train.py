@@ -59,7 +59,6 @@ class Recipe:
 
 
 SETTLING = 50  # batches, at each check
-SLIGHT = 0.01  # of a photo: what is far smaller hardly changes its Dice
 
 
 class TrainError(RuntimeError):
@@ -267,10 +266,9 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss over the pixels that count: logits [B, C, H, W], labels uint8 [B, H, W].
 
     Cross-entropy, of a sigmoid where there is one logit and of a softmax where there are more,
-    plus soft Dice (V-Net, https://arxiv.org/abs/1606.04797), which does not mind how rare a class
-    is: of one class the mean over the photos, so that a far car counts as much as a near one, and
-    what is painted where there is none; of many the mean over those that the batch shows. With
-    many, every second row and column is asked: a quarter of the work.
+    plus soft Dice over the batch (V-Net, https://arxiv.org/abs/1606.04797), which does not mind
+    how rare a class is; of many classes, the mean over those that the batch shows. With many,
+    every second row and column is asked: a quarter of the work.
     """
     if logits.shape[1] > 1:
         logits, labels = logits[..., ::2, ::2], labels[..., ::2, ::2]
@@ -280,12 +278,10 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
         losses = F.nll_loss(log_p, labels.long(), ignore_index=IGNORE, reduction="sum")
         dice = soft_dice(log_p.exp(), labels, counts)
     else:
-        logits, binary = logits[:, 0], (labels == 1).float()
-        losses = F.binary_cross_entropy_with_logits(logits[counts], binary[counts], reduction="sum")
-        p = logits.sigmoid() * counts
-        little = SLIGHT * counts.sum((1, 2)).clamp(min=1)
-        hits, both = (p * binary).sum((1, 2)), (p + binary).sum((1, 2))
-        dice = ((2 * hits + little) / (both + little)).mean()
+        logits, binary = logits[:, 0][counts], (labels == 1)[counts].float()
+        losses = F.binary_cross_entropy_with_logits(logits, binary, reduction="sum")
+        p = logits.sigmoid()
+        dice = (2 * (p * binary).sum() + 1) / (p.sum() + binary.sum() + 1)
     return losses / counts.sum().clamp(min=1) + 1 - dice
 
 
