@@ -5,12 +5,13 @@ from copy import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import scene
+from conftest import PICTURES, scene
 from torch import nn
 
 from segdemo import engine, fast
-from segdemo.engine import load_network
+from segdemo.engine import Runner, load_network
 from segdemo.fast import FUSES, made_fast, made_small, round_weights
+from segdemo.images import load_image
 from segdemo.registry import MODELS
 
 CPU = torch.device("cpu")
@@ -65,6 +66,21 @@ def test_parts_stay_exact() -> None:
     assert quick.get_submodule("3").weight.dtype == torch.bfloat16
     with torch.inference_mode():
         assert quick(torch.randn(1, 3, 24, 32)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_half_precision_changes_next_to_nothing(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU computes in, weights, biases and all between them; here on the CPU, slowly."""
+    monkeypatch.setattr(fast, "FUSES", False)
+    spec, network = MODELS[model], load_network(model)
+    half, exact = (Runner(spec, network, CPU, dtype) for dtype in (torch.float16, torch.float32))
+    assert all(weight.dtype == torch.float16 for weight in half.network.parameters())
+    photo = load_image(PICTURES["car-street" if model == "car-unet-vgg16" else "chair-dining"])
+    found = exact(photo).labels
+    assert found.any()
+    assert (half(photo).labels != found).mean() <= 0.002
 
 
 def test_rounding_is_made_up_for() -> None:
