@@ -5,12 +5,19 @@ import dataclasses
 import json
 import math
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .recipe import Recipe
+
 # The rest of the package is imported where it is used: a mistyped option is answered at once,
 # while torch takes seconds.
+
+
+NAMES = "one that `python -m segdemo models` lists"
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,8 +28,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0, or 2 with one line on stderr where it cannot be done."""
+    """Run one command; 0, or 2 with one line on stderr where it cannot be done.
+
+    What is not foreseen is told in a line too; `python -X dev -m segdemo` shows its traceback.
+    """
     options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for the names of files
     from .card import CardError
     from .data import DataError
     from .engine import DeviceError
@@ -51,6 +64,12 @@ def main(arguments: list[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"segdemo: {place}{error.strerror or error}", file=sys.stderr)
         return 2
+    except Exception as error:  # broad: a last line of defence, from full memory to our mistakes
+        if sys.flags.dev_mode:
+            raise
+        what = str(error).partition("\n")[0]
+        print(f"segdemo: {type(error).__name__}: {what}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("segdemo: stopped", file=sys.stderr)
         return 130
@@ -66,17 +85,17 @@ def parser() -> Parser:
 
     command = commands.add_parser("predict", help="segment photos into files")
     command.set_defaults(run=run_predict)
-    command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    command.add_argument("--model", default="chair-unet", metavar="NAME")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR")
-    command.add_argument("--threshold", type=share, default=0.5, help="0..1, for the U-Nets")
-    command.add_argument("--opacity", type=share, default=0.6, help="0..1, of the paint")
+    command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files of any kind")
+    command.add_argument("--model", default="chair-unet", metavar="NAME", help="(chair-unet)")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if needed")
+    command.add_argument("--threshold", type=share, default=0.5, help="0..1, for the U-Nets (0.5)")
+    command.add_argument("--opacity", type=share, default=0.6, help="0..1, of the paint (0.6)")
 
     command = commands.add_parser("evaluate", help="score a model against true masks")
     command.set_defaults(run=run_evaluate)
     add_model_and_data(command)
-    command.add_argument("--split", default="test", choices=("train", "val", "test"))
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--split", default="test", choices=("train", "val", "test"), help="(test)")
+    command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument("--record", action="store_true", help="write the figures into the facts")
 
     command = commands.add_parser("choose", help="compare input sizes and `sure` on val")
@@ -88,21 +107,23 @@ def parser() -> Parser:
     command = commands.add_parser("train", help="train a model on folders of photos and masks")
     command.set_defaults(run=run_train)
     add_model_and_data(command)
-    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for weights, facts and checkpoint"
+    )
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    command.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    command.add_argument("--workers", type=whole, default=1, help="processes that read photos")
+    command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    command.add_argument("--workers", type=whole, default=1, help="processes that read photos (1)")
     add_recipe(command)
 
     command = commands.add_parser("bench", help="measure how long everything takes here")
     command.set_defaults(run=run_bench)
-    command.add_argument("models", nargs="*", metavar="NAME")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("models", nargs="*", metavar="NAME", help="all where none is given")
+    command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument("--chart", type=Path, metavar="FILE", help="draw the figures, an SVG")
 
     command = commands.add_parser("card", help="write a model's card: its figures and pictures")
     command.set_defaults(run=run_card)
-    command.add_argument("model", metavar="NAME")
+    command.add_argument("model", metavar="NAME", help=NAMES)
 
     command = commands.add_parser("publish", help="publish weights and a Space; needs HF_TOKEN")
     command.set_defaults(run=run_publish)
@@ -114,33 +135,44 @@ def parser() -> Parser:
 
 
 def add_model_and_data(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", metavar="NAME")
+    command.add_argument("model", metavar="NAME", help=NAMES)
     command.add_argument(
-        "--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated"
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="photos and masks; may be repeated",
     )
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:
-    """The fields of train.Recipe; what is not given keeps its default there."""
-    command.add_argument("--steps", type=positive)
-    command.add_argument("--batch", type=positive)
-    command.add_argument("--sizes", type=numbers, help="pixels of the crops, as 128,192")
-    command.add_argument("--lr", type=float)
-    command.add_argument("--encoder-lr", type=float, help="times --lr")
-    command.add_argument("--balance", type=share, help="1: every class as often as every other")
-    command.add_argument("--shares", type=shares, help="how often each --data is drawn, as 2,1")
-    command.add_argument("--crop", type=share, help="smallest share of a photo that is shown")
-    command.add_argument("--paste", type=share, help="share of samples pasted onto other photos")
-    command.add_argument("--ema", type=share, help="of the running average that is shipped")
-    command.add_argument("--start", metavar="FILE", help="go on from the weights of this network")
-    command.add_argument("--encoder-weights", help="hub, none or a .safetensors file")
-    command.add_argument("--freeze-encoder", action="store_const", const=True)
-    command.add_argument("--teacher", help="a model of ours that gives hints to the encoder")
-    command.add_argument(
-        "--architecture", type=settings, help="of the network, as encoder=plain,base=32"
-    )
-    command.add_argument("--seed", type=whole)
-    command.add_argument("--checks", type=positive, help="how often to score on val and checkpoint")
+    """The fields of a Recipe."""
+
+    def add(option: str, kind: Callable[[str], Any], told: str, **more: Any) -> None:
+        default = getattr(Recipe(), option.removeprefix("--").replace("-", "_"))
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        told += f" ({shown})" if shown not in ("", {}) else ""
+        command.add_argument(option, type=kind, default=default, help=told, **more)
+
+    add("--steps", positive, "batches to learn from")
+    add("--batch", positive, "photos in a batch")
+    add("--sizes", numbers, "pixels of the crops, as 128,192: the steps are shared evenly")
+    add("--lr", float, "learning rate at its highest")
+    add("--weight-decay", float, "of AdamW")
+    add("--encoder-lr", float, "times --lr")
+    add("--balance", share, "1: every class as often as every other, 0: as the data has it")
+    add("--shares", shares, "how often each --data is drawn, as 2,1; else by its photos")
+    add("--crop", share, "smallest share of a photo that is shown")
+    add("--paste", share, "share of samples pasted onto other photos")
+    add("--ema", share, "of the running average that is shipped")
+    add("--start", str, "go on from the weights of this network", metavar="FILE")
+    add("--encoder-weights", str, "hub, none or a .safetensors file")
+    command.add_argument("--freeze-encoder", action="store_true", help="leave the encoder as it is")
+    add("--teacher", str, "a model of ours that gives hints to the encoder")
+    add("--architecture", settings, "of the network, as encoder=plain,base=32")
+    add("--seed", whole, "of all that is drawn")
+    add("--checks", positive, "how often to score on val and write a checkpoint")
 
 
 def share(text: str) -> float:
@@ -249,18 +281,14 @@ def run_choose(options: argparse.Namespace) -> None:
 def run_train(options: argparse.Namespace) -> None:
     from .evaluate import as_text
     from .registry import find_model
-    from .train import Recipe, train
+    from .train import train
 
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(Recipe)
-        if getattr(options, field.name, None) is not None
-    }
+    chosen = {field.name: getattr(options, field.name) for field in dataclasses.fields(Recipe)}
     facts = train(
         find_model(options.model),
         options.data,
         options.out,
-        Recipe(**given),
+        Recipe(**chosen),
         device=options.device,
         resume=options.resume,
         workers=options.workers,

@@ -235,9 +235,12 @@ class Runner:
         with torch.inference_mode():
             x = preprocess(as_tensor(image).to(self.device), self.spec)
             height, width = x.shape[-2:]
-            scores = self.scores(self.laid_out(x))[0]
+            x = self.laid_out(x)
+            scores = self.scores(x)
+            if self.spec.flips:  # only now, so that the cells of both lie on each other
+                scores = (scores + self.scores(x.flip(-1)).flip(-1)) / 2
             rows, columns = (-(-side // self.network.cell) for side in (height, width))
-            return scores[:, :rows, :columns].float().contiguous().cpu().numpy()
+            return scores[0, :, :rows, :columns].float().contiguous().cpu().numpy()
 
     @cached_property
     def spare(self) -> "Runner":
@@ -284,7 +287,8 @@ def ready(spec: ModelSpec) -> Runner:
     with _loading[spec.name]:
         at, error = _failed.get(spec.name, (-math.inf, None))
         if error and time.monotonic() - at < FORGET:
-            raise error  # else every request would wait for it
+            # Else every request would wait for it. A new one: each raise makes it longer.
+            raise WeightsError(str(error)) from error.__cause__
         try:
             return _ready(spec.name)
         except WeightsError as error:

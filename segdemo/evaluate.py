@@ -55,8 +55,8 @@ def overall(table: NDArray[np.int64], named: Sequence[int]) -> float:
 
 
 def pixel_accuracy(table: NDArray[np.int64]) -> float:
-    """Share of the counted pixels that are right, out of a confusion table."""
-    return float(np.trace(table) / max(1, table.sum()))
+    """Share of the counted pixels that are right, out of a confusion table; nan where none is."""
+    return float(np.trace(table) / table.sum()) if table.any() else nan
 
 
 def evaluate(predict: Predict, folder: Folder, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -75,19 +76,20 @@ def exports(
 ) -> dict[str, Callable[[], bytes]]:
     """What there is to take away of a photo, by the ending of its file; each made when called.
 
-    The photo is read again, at its full size. name: its file name, which may be anything. Raises
-    BadImage where the photo cannot be read any more.
+    The photo is read again, at its full size, for those that show it: they raise BadImage where it
+    cannot be read any more. name: its file name, which may be anything.
     """
     # Labels of its own: those of a kept prediction would stay in memory.
     prediction = prediction.at(prediction.result.threshold)
     result = prediction.result
-    photo, labels, part = load_image(source), result.labels, last_part(name)
+    labels, part = result.labels, last_part(name)
+    photo = cache(partial(load_image, source))  # large, and only for some
     tints, hidden = style.colours, style.hidden
     return {
         "mask.png": lambda: grey_png(labels),
         "colours.png": lambda: palette_png(labels, tints, hidden),
-        "cutout.png": lambda: cutout_png(photo, labels, hidden),
-        "overlay.jpg": lambda: jpeg(paint(photo, labels, style.opacity, tints, hidden)),
+        "cutout.png": lambda: cutout_png(photo(), labels, hidden),
+        "overlay.jpg": lambda: jpeg(paint(photo(), labels, style.opacity, tints, hidden)),
         "coco.json": lambda: as_json(coco(labels, result.classes, part)),
         "coco-polygons.json": lambda: as_json(coco(labels, result.classes, part, polygons=True)),
         "json": lambda: as_json(prediction.report()),

@@ -21,7 +21,7 @@ from .recent import Recent
 from .registry import ModelSpec, find_model
 
 OPACITY = 0.6
-# Bytes; answers take some 0.2 MB, of many classes 6 MB.
+# Bytes; an answer takes some 0.1 to 0.3 MB.
 RECENT = Recent(64_000_000)
 LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
 

@@ -39,9 +39,12 @@ class ModelSpec:
     also_called: other names that data sets give a class -> its name here.
     sure: the probability that a region has to reach somewhere, or it does not count; chosen on
         val, for few false alarms at the same IoU.
+    flips: whether it is shown the mirror image too, and the two answers are averaged, which takes
+        twice the time.
     float32: its parts, by the start of their names, that do not bear bfloat16: with all of it,
         over 0.2 % of the labels would change.
-    encoders: where the Hub has ImageNet weights, by the `encoder` argument of `build`.
+    encoders: where the Hub has ImageNet weights, by the `encoder` argument of `build`; the usual
+        one first.
     """
 
     name: str
@@ -54,6 +57,7 @@ class ModelSpec:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     also_called: Mapping[str, str] = field(default_factory=dict)
     sure: float = 0.5
+    flips: bool = False
     float32: tuple[str, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,8 +109,8 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 mean=(0.485, 0.456, 0.406),
                 std=(0.229, 0.224, 0.225),
                 encoders={
-                    "vgg16": "timm/vgg16.tv_in1k",
                     "vgg16_bn": "timm/vgg16_bn.tv_in1k",
+                    "vgg16": "timm/vgg16.tv_in1k",
                 },
             ),
             ModelSpec(

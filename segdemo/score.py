@@ -59,7 +59,7 @@ def read_values(path: str | PathLike[str]) -> NDArray[np.uint8]:
         if mask.mode == "P":
             return palette_values(mask)
         if mask.mode in ("1", "L"):
-            return np.asarray(mask).astype(np.uint8)
+            return np.asarray(mask.convert("L"))
         if mask.mode in ("LA", "RGB", "RGBA"):
             channels = np.asarray(mask.convert("RGB"))
             if (channels == channels[..., :1]).all():

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+HUGE = 1e4  # a logit that is as good as infinite
 NEAR = 4  # pixels of what the network sees; what is nearer than that hangs together
 
 
@@ -23,7 +24,9 @@ def only_sure(logits: NDArray[np.float32], sure: float, pixels: int = 1) -> NDAr
 
     pixels: how many of what the network sees a logit stands for, each way.
     """
-    found, cell = torch.from_numpy(logits), max(1, NEAR // pixels)
+    # Of a network that was broken, as by a training that went wrong: nothing is found.
+    found = torch.from_numpy(np.nan_to_num(logits, nan=-HUGE, posinf=HUGE, neginf=-HUGE))
+    cell = max(1, NEAR // pixels)
     of_all = sure_of_one if len(found) == 1 else sure_of_many
     return of_all(found, sure, cell).numpy()
 

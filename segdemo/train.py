@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -29,34 +29,10 @@ from .evaluate import evaluate, figure, record, score
 from .hints import Hints
 from .hub import HubError, fetch, sha256_of
 from .preprocess import preprocess
+from .recipe import Recipe
 from .registry import ModelSpec, find_model
 from .sampling import Draw, Samples, collate, one_thread
 from .weights import Facts, read_facts, write_facts
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. Each field is an option of `python -m segdemo train`."""
-
-    steps: int = 2000
-    batch: int = 16
-    sizes: tuple[int, ...] = (256,)  # pixels of a crop; the steps are shared evenly: small is cheap
-    lr: float = 2e-3
-    weight_decay: float = 1e-2
-    encoder_lr: float = 1.0  # times lr, for an encoder that starts from trained weights
-    balance: float = 0.5  # 1 shows every class as often as every other, 0 as the data has it
-    shares: tuple[float, ...] = ()  # of each data folder in what is drawn; if empty, by its photos
-    crop: float = 0.2  # smallest share of a photo's area that a crop shows
-    paste: float = 0.3  # share of samples whose objects are pasted onto another photo
-    ema: float = 0.998  # the shipped weights are a running average over about 1 / (1 - ema) steps
-    start: str = "none"  # a .safetensors of the whole network to go on from, as weights/ holds them
-    encoder_weights: str = "none"  # "none", "hub" or a .safetensors file
-    freeze_encoder: bool = False
-    teacher: str = "none"  # a model whose network gives hints, as it is used here
-    architecture: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    checks: int = 8  # how often the run is scored on val and checkpointed
-
 
 SETTLING = 50  # batches, at each check
 
@@ -152,6 +128,8 @@ def train(
             hinted = hints(images.to(place, non_blocking=True)) if hints else 0.0
         loss = segmentation_loss(logits.float(), labels.to(place, non_blocking=True)) + hinted
         optimizer.zero_grad()
+        if not loss.isfinite():
+            raise TrainError(f"The loss of step {step + 1} is no number: try a smaller --lr.")
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
@@ -173,7 +151,8 @@ def train(
             started, losses = time.monotonic(), []
             tqdm.write(f"step {point['step']}: loss {point['loss']}, val IoU {point['val']}")
             if reached is None or reached >= state["best"]:
-                state["best"], best = reached, deepcopy(average.state_dict())
+                state["best"] = -1.0 if reached is None else reached
+                best = deepcopy(average.state_dict())
             save_checkpoint(
                 checkpoint,
                 recipe=asdict(recipe),
@@ -199,6 +178,8 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
     if encoder is None and (recipe.freeze_encoder or recipe.encoder_weights != "none"):
         raise TrainError(f"{spec.name} has no encoder to be frozen or to start from other weights.")
     if recipe.start != "none":
+        if not Path(recipe.start).is_file():
+            raise TrainError(f"There are no weights at {recipe.start}.")
         try:
             network.load_state_dict(load_file(recipe.start))
         except (RuntimeError, OSError, SafetensorError) as error:
@@ -223,7 +204,8 @@ def encoder_file(spec: ModelSpec, recipe: Recipe) -> Path:
         if not path.is_file():
             raise TrainError(f"There are no encoder weights at {path}.")
         return path
-    repo = spec.encoders.get(recipe.architecture.get("encoder", "vgg16_bn"))
+    usual = next(iter(spec.encoders), "")
+    repo = spec.encoders.get(recipe.architecture.get("encoder", usual))
     if repo is None:
         raise TrainError(f"No encoder weights for {spec.name} are known on the Hub; give a file.")
     try:
@@ -376,7 +358,7 @@ def ship(
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in network.state_dict().items()
     }
-    save_file(half, unfinished)
+    unfinished.write_bytes(save(half))  # save_file would let nobody else read it
     unfinished.replace(path)
     facts: Facts = {
         "model": spec.name,
@@ -392,6 +374,7 @@ def ship(
         "date": datetime.now(UTC).date().isoformat(),
         "licence": "research and demonstration only: see the card for the data and their terms",
         "curve": state["curve"],
+        "figures": {},
     }
     write_facts(out, spec, facts)
     shipped = load_network(spec.name, out)

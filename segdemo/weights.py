@@ -79,8 +79,11 @@ def local_weights(spec: ModelSpec, folder: Path | None = None) -> Path | None:
     """The .safetensors of `spec` if the right one is on this machine. Raises WeightsError."""
     facts = read_facts(spec, folder)
     path, place = (folder or weights_folder()) / f"{spec.name}.safetensors", hub_place(spec, facts)
-    if path.is_file() and sha256_of(path) == facts.get("sha256"):
-        return path
+    try:
+        if path.is_file() and sha256_of(path) == facts.get("sha256"):
+            return path
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read.") from error
     return cached(*place, facts.get("sha256")) if place else None
 
 

@@ -122,6 +122,11 @@ def test_the_api_says_in_a_sentence_what_is_wrong(client: Client, tmp_path: Path
         client.predict(
             photo=handle_file(tmp_path / "good.png"), model="nothing", api_name="/segment"
         )
+    for wrong in (None, "0.5", [1], 2):
+        with pytest.raises(AppError, match="threshold must be a number from 0 to 1"):
+            client.predict(
+                photo=handle_file(tmp_path / "good.png"), threshold=wrong, api_name="/segment"
+            )
     client.predict(photo=handle_file(tmp_path / "good.png"), model="fcn", api_name="/segment")
 
 

@@ -100,7 +100,10 @@ def test_labels_are_those_of_the_network_enlarged(model: str) -> None:
     for path in PICTURES:
         photo = np.asarray(Image.open(path))
         with torch.inference_mode():
-            logits = network(preprocess(as_tensor(photo), spec))[0].numpy()
+            x = preprocess(as_tensor(photo), spec)
+            logits = network(x)[0].numpy()
+            if spec.flips:
+                logits = (logits + network(x.flip(-1)).flip(-1)[0].numpy()) / 2
         plain = enlarged(spec, logits, 1, photo.shape[:2])
         at_once = enlarged(spec, exact.logits(photo), network.cell, photo.shape[:2])
         found = exact(photo).labels
@@ -109,6 +112,14 @@ def test_labels_are_those_of_the_network_enlarged(model: str) -> None:
         flipped += (segdemo.segment(path, model).labels != plain.numpy()).sum()
         pixels += plain.numel()
     assert flipped / pixels <= 0.002
+
+
+@pytest.mark.parametrize("model", [spec.name for spec in MODELS.values() if spec.flips])
+def test_what_flips_answers_a_mirror_image_with_the_mirrored_answer(model: str) -> None:
+    runner = Runner(MODELS[model], load_network(model), torch.device("cpu"), torch.float32)
+    photo = scene(0, 240, 320)
+    mirrored = runner.logits(np.ascontiguousarray(photo[:, ::-1]))
+    assert np.abs(mirrored[..., ::-1] - runner.logits(photo)).max() < 1e-3
 
 
 def test_a_higher_threshold_finds_less_and_is_sure_of_it() -> None:

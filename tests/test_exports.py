@@ -15,9 +15,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from segdemo.engine import Segmentation
-from segdemo.exports import Style, bundle, coco, free_stem
+from segdemo.exports import Style, bundle, coco, free_stem, save_one
+from segdemo.images import BadImage
 from segdemo.overlay import colour
-from segdemo.predict import Prediction
+from segdemo.predict import Prediction, predict
 from segdemo.registry import MODELS, VOC
 
 MASKS = sorted((EXAMPLES / "test" / "masks").glob("*.png"))
@@ -147,6 +148,14 @@ def test_a_zip_holds_everything_of_every_photo(tmp_path: Path) -> None:
 )
 def test_names_in_the_zip_are_safe_and_readable(name: str, stem: str) -> None:
     assert free_stem(name, set()) == stem
+
+
+def test_a_mask_is_taken_away_without_the_photo_being_read_again(tmp_path: Path) -> None:
+    found = predict(PHOTO, "fcn")
+    path = save_one(found, "gone.jpg", "photo.jpg", tmp_path, "mask.png", Style())
+    assert np.array_equal(np.asarray(Image.open(path)), found.result.labels)
+    with pytest.raises(BadImage):
+        save_one(found, "gone.jpg", "photo.jpg", tmp_path, "cutout.png", Style())
 
 
 def test_names_in_the_zip_are_distinct_even_where_case_is_not() -> None:

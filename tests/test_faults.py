@@ -31,6 +31,7 @@ from segdemo.engine import Runner, load_network, ready
 from segdemo.errors import Busy, Request, sentence
 from segdemo.predict import predict
 from segdemo.registry import MODELS
+from segdemo.ui import answers
 from segdemo.weights import FOLDER
 
 CHAIR = EXAMPLES / "test" / "images" / "chair-dining.webp"
@@ -115,6 +116,20 @@ def test_who_has_waited_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> 
     predict(CHAIR, "chair-unet")
     video.arrived -= errors.PATIENCE + 1
     predict(CHAIR, "chair-unet")
+
+
+def test_who_waits_while_weights_are_fetched_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes."""
+    request, told = Request("1234abcd", time.monotonic()), iter(["It is being fetched: 5 %."])
+
+    def fetching(_: str) -> str:
+        request.arrived -= errors.PATIENCE + 1
+        return next(told, "")
+
+    monkeypatch.setattr(errors, "current_request", lambda: request)
+    monkeypatch.setattr(answers, "under_way", fetching)
+    shown = [value for value, _ in answers.look(str(CHAIR), "fcn", None)]
+    assert "error" in shown[0] and "photo" in shown[1]
 
 
 # --- weights ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -46,7 +47,7 @@ from segdemo.registry import MODELS
 from segdemo.score import read_truth, score_photo
 from segdemo.ui import build_page
 from segdemo.ui.components import TEXTS
-from segdemo.ui.photo import Photo
+from segdemo.ui.inputs import Photo, Share
 from segdemo.weights import WeightsError, read_facts
 
 CAR, ROOM = PICTURES["car-side"], PICTURES["living-room"]
@@ -427,6 +428,12 @@ def test_a_download_is_told_in_every_language(monkeypatch: pytest.MonkeyPatch) -
     half = SimpleNamespace(repo="somebody/segdemo-fcn", arrived=4e6, total=8e6)
     monkeypatch.setitem(hub._under_way, half.repo, half)
     assert in_every_language(hub.under_way("fcn"))
+
+
+def test_no_number_is_no_share() -> None:
+    assert Share(0, 1, label="threshold").preprocess(1) == 1
+    with pytest.raises(gr.Error, match="threshold must be a number from 0 to 1"):
+        Share(0, 1, label="threshold").preprocess(float("nan"))  # clients send none, others may
 
 
 def test_a_frame_comes_inside_the_request_and_a_photo_does_not() -> None:

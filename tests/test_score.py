@@ -76,6 +76,8 @@ def test_what_cannot_be_read_gets_a_sentence(tmp_path: Path) -> None:
         read_truth(grey, FCN, (480, 640))
     with pytest.raises(BadImage, match="black and white"):
         read_truth(write(tmp_path / "two.png", [0, 255]), FCN, (1, 2))
+    with pytest.raises(BadImage, match="black and white"):
+        read_truth(write(tmp_path / "bits.png", [0, 255], "1"), FCN, (1, 2))
     with pytest.raises(BadImage, match="the value 1,.*chair white"):  # whose numbers are these?
         read_truth(write(tmp_path / "few.png", [0, 1, 2, 30]), CHAIR, (1, 4))
     colours = np.array([[[200, 0, 0], [0, 0, 0]]], np.uint8)

@@ -57,6 +57,13 @@ def test_an_unsure_class_goes_without_what_is_beside_it() -> None:
     assert (labels[10:50, 8:40] == 1).all() and (labels[:, 44:] == 0).all()
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_broken_network_finds_nothing(classes: int) -> None:
+    logits = np.full((classes, 20, 20), np.nan, np.float32)
+    found = only_sure(logits, SURE)
+    assert np.isfinite(found).all() and (found <= 0).all() and not found.argmax(0).any()
+
+
 def test_a_bridge_makes_two_regions_one() -> None:
     logits = two_spots(5, 3)
     logits[0, 30, 32:60] = 0.5

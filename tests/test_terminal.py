@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from conftest import EXAMPLES, MakeFolder, scene
 from PIL import Image
 
 import segdemo
+from segdemo import __main__ as terminal
 from segdemo.__main__ import main
 from segdemo.bench import as_text, processes, rows
 from segdemo.registry import MODELS
@@ -171,6 +173,23 @@ def test_what_cannot_be_done_is_one_line_and_status_2(
     assert status == 2
     told = capfd.readouterr().err
     assert told.startswith("segdemo: ") and told.count("\n") == 1, told
+
+
+def test_a_mistyped_option_is_answered_before_torch_is_imported() -> None:
+    done = run("train", "fcn", "--stepps", 3, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 2 and "segdemo" in done.stderr
+    assert not re.search(r"\| *torch$", done.stderr, re.MULTILINE)
+
+
+def test_what_nobody_foresaw_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("by nothing\nat all")
+
+    monkeypatch.setattr(terminal, "run_models", fail)
+    assert main(["models"]) == 2
+    assert capsys.readouterr().err == "segdemo: ZeroDivisionError: by nothing\n"
 
 
 def test_missing_weights_are_one_line_too(tmp_path: Path) -> None:

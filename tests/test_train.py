@@ -25,10 +25,10 @@ from segdemo.data import IGNORE, DataError, open_folders
 from segdemo.engine import example_photo, load_network
 from segdemo.hints import Hints
 from segdemo.networks.unet_vgg16 import UNetVGG16
+from segdemo.recipe import Recipe
 from segdemo.registry import MODELS
 from segdemo.sampling import Draw, Samples
 from segdemo.train import (
-    Recipe,
     TrainError,
     as_input,
     build,
@@ -131,6 +131,33 @@ def test_without_val_photos_no_figure_is_made_up(make_folder: MakeFolder, tmp_pa
     facts = train(CHAIR, [make_folder(splits=["train", "test"])], tmp_path, TINY)
     assert [point["val"] for point in facts["curve"]] == [None, None]
     assert set(facts["figures"]) == {"made/test"}
+
+
+def test_without_val_and_test_the_weights_are_written_all_the_same(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    facts = train(CHAIR, [make_folder(splits=["train"])], tmp_path, TINY)
+    assert facts["figures"] == {}
+    assert load_network("chair-unet", tmp_path)
+
+
+def test_a_run_goes_on_when_val_photos_came_since(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root, later = make_folder(splits=["train"]), make_folder("later")
+    train(CHAIR, [root], tmp_path, TINY, until=2)
+    (later / "val").rename(root / "val")
+    facts = train(CHAIR, [root], tmp_path, TINY, resume=True)
+    assert [point["val"] is None for point in facts["curve"]] == [True, False]
+
+
+def test_a_run_that_diverges_stops(make_folder: MakeFolder, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="smaller --lr"):
+        train(CHAIR, [make_folder()], tmp_path, replace(TINY, lr=1e20))
+
+
+def test_others_can_read_the_weights(make_folder: MakeFolder, tmp_path: Path) -> None:
+    train(CHAIR, [make_folder()], tmp_path, TINY)
+    modes = {path.suffix: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes[".safetensors"] == modes[".json"]
 
 
 def test_val_photos_without_the_class_choose_nothing(
@@ -382,9 +409,10 @@ def test_a_run_can_start_from_trained_weights(make_folder: MakeFolder, tmp_path:
     again = build(CHAIR, replace(TINY, start=str(path)))
     for key, value in load_network("chair-unet", tmp_path).state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
-    for start in (str(path), str(tmp_path), "nowhere.safetensors"):
-        with pytest.raises(TrainError, match="no weights of this network"):
-            build(CHAIR, Recipe(start=start))  # of another width
+    with pytest.raises(TrainError, match="no weights of this network"):
+        build(CHAIR, Recipe(start=str(path)))  # of another encoder
+    with pytest.raises(TrainError, match=r"no weights at nowhere\.safetensors"):
+        build(CHAIR, Recipe(start="nowhere.safetensors"))
 
 
 def test_an_encoder_learns_what_its_teacher_sees() -> None:

@@ -8,6 +8,7 @@ import torch
 from conftest import EXAMPLES
 from safetensors.torch import load_file
 
+from segdemo import weights
 from segdemo.engine import load_network
 from segdemo.evaluate import score
 from segdemo.hub import sha256_of
@@ -69,6 +70,17 @@ def test_weights_reach_their_figure_on_real_photos(name: str, folder: str) -> No
     recorded = read_facts(spec)["figures"][f"{folder}/test"]
     measured = score(spec, load_network(name), [SHARED / folder], "test")[f"{folder}/test"]
     assert measured["iou"] == pytest.approx(recorded["iou"], abs=0.0005)
+
+
+def test_weights_that_nobody_may_read_are_reported(
+    own_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(weights, "sha256_of", refuse)
+    with pytest.raises(WeightsError, match=r"fcn\.safetensors cannot be read"):
+        load_network("fcn")
 
 
 def test_weights_of_ones_own_are_used(own_weights: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page of segdemo. Besides app.py, only what is in this folder imports gradio."""
+"""The page of segdemo."""
 
 from .page import build_page
 from .theme import CSS, HEAD, JS, THEME

@@ -11,7 +11,7 @@ import gradio as gr
 
 from .. import errors
 from ..engine import THRESHOLD
-from ..errors import sentence
+from ..errors import refuse_if_late, sentence
 from ..exports import Style, bundle, save_one
 from ..hub import under_way
 from ..predict import Prediction, predict_on, read
@@ -63,11 +63,12 @@ def look(
     if photo is None:
         yield None, None
         return
-    while told := under_way(model):
-        yield {"error": told}, gr.skip()
-        time.sleep(1)
     kept = kept_of(photo, kept)
     try:
+        refuse_if_late()  # not after the wait for weights, in which nobody has left
+        while told := under_way(model):
+            yield {"error": told}, gr.skip()
+            time.sleep(1)
         yield answer(kept.of(model)), kept
     except Exception as error:
         # Not raised: an error would leave the last photo's answer beside this photo.

@@ -18,7 +18,7 @@ from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
 from .figures import MANY
-from .photo import Photo
+from .inputs import Photo, Share
 from .replies import fresh_folder, told
 
 
@@ -27,8 +27,8 @@ def add_endpoints() -> None:
         photo, truth = Photo(label="photo"), Photo(label="truth")
         photos = gr.File(label="photos", file_count="multiple")
         model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
-        threshold = gr.Slider(0, 1, THRESHOLD, label="threshold")
-        opacity = gr.Slider(0, 1, OPACITY, label="opacity")
+        threshold = Share(0, 1, THRESHOLD, label="threshold")
+        opacity = Share(0, 1, OPACITY, label="opacity")
         picture = gr.Image(label="picture", type="filepath")
         mask, files = gr.File(label="mask"), gr.File(label="files", file_count="multiple")
         zipped, report = gr.File(label="zip"), gr.JSON(label="report")

@@ -21,10 +21,11 @@ def present(model: str) -> tuple[dict[str, Any], str]:
     spec = find_model(model)
     try:
         facts = read_facts(spec)
+        where = source(spec, facts)
     except WeightsError as error:
         return {"error": sentence(error)}, ""
     rows = {
-        "fact_source": source(spec, facts),
+        "fact_source": where,
         "fact_size": ["megabytes", {"size": facts["bytes"] / 1e6}],
         "fact_parameters": ["millions", {"count": facts["parameters"] / 1e6}],
         "fact_input": ["pixels", {"size": facts["input"]["size"]}],
@@ -37,10 +38,12 @@ def present(model: str) -> tuple[dict[str, Any], str]:
 
 
 def source(spec: ModelSpec, facts: Facts) -> Any:
-    """Where the weights that are used come from."""
+    """Where the weights that are used come from. Raises WeightsError."""
     path, place = local_weights(spec), hub_place(spec, facts)
     if place and (path is None or path.parent != weights_folder()):
         return ["from_hub", dict(zip(("repo", "revision"), place, strict=True))]
+    if path is None:
+        raise WeightsError(f"There are no weights for {spec.name}.")
     return "from_here"
 
 

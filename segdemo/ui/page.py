@@ -13,7 +13,7 @@ from ..registry import MODELS
 from . import answers, examples, figures, models
 from .api import add_endpoints
 from .components import HERE, TEXTS, drawn
-from .photo import Photo
+from .inputs import Photo
 
 ENGLISH = TEXTS["en"]  # page.js puts the visitor's language in its place
 LIVE_SECONDS = 120

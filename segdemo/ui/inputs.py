@@ -1,6 +1,8 @@
-"""The page's way in for a picture. A file of its own, since Gradio writes a stub beside it."""
+"""Inputs that check more than Gradio's. A file of their own: Gradio writes a stub beside it."""
 
 import base64
+import math
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -22,3 +24,15 @@ class Photo(gr.Image):
             except ValueError:
                 return b"\0"  # refused like any other broken picture
         return payload.path if payload else None
+
+
+class Share(gr.Slider):
+    """gr.Slider from 0 to 1 that says what is wrong with what is no such number."""
+
+    is_template = True  # in the browser it is a gr.Slider
+
+    def preprocess(self, payload: Any) -> float:
+        number = isinstance(payload, int | float) and math.isfinite(payload)
+        if not number or not 0 <= payload <= 1:
+            raise gr.Error(f"{self.label} must be a number from 0 to 1.", print_exception=False)
+        return float(payload)
