@@ -1,8 +1,8 @@
 """What photos are shown to a model at, and how sure it has to be: figures on `val` to choose by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +46,37 @@ def choices(
 
     Raises DataError, also where no folder has photos there.
     """
-    return [
-        tried(replace(spec, input_size=size, sure=sure), network, roots)
-        for size, sure in product(sizes, sures)
-    ]
+    return [choice for size in sizes for choice in of_size(spec, network, roots, size, sures)]
 
 
-def tried(spec: ModelSpec, network: nn.Module, roots: Sequence[Path]) -> Choice:
+def of_size(
+    spec: ModelSpec, network: nn.Module, roots: Sequence[Path], size: int, sures: Sequence[float]
+) -> Iterator[Choice]:
+    spec = replace(spec, input_size=size)
     exact = Runner(spec, network, CPU, torch.float32)
-    both = Both(exact, serving_runner(spec, network, CPU, compiles=True))
-    scores = score_answers(both, spec, roots, "val")
-    iou = {name.removesuffix("/val"): scored["iou"] for name, scored in scores.items()}
-    return Choice(spec.input_size, spec.sure, iou, alarms(scores), both.changed / both.pixels)
+    served = serving_runner(spec, network, CPU, compiles=True)
+    for runner in (exact, served):
+        vars(runner)["logits"] = Once(runner.logits)  # the same, however sure it has to be
+    for sure in sures:
+        exact.spec = served.spec = spec = replace(spec, sure=sure)
+        both = Both(exact, served)
+        scores = score_answers(both, spec, roots, "val")
+        iou = {name.removesuffix("/val"): scored["iou"] for name, scored in scores.items()}
+        yield Choice(size, sure, iou, alarms(scores), both.changed / both.pixels)
+
+
+class Once:
+    """What `run` makes of a picture, worked out once for each."""
+
+    def __init__(self, run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> None:
+        self.run = run
+        self.known: dict[bytes, NDArray[np.float32]] = {}
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        key = sha256(str(image.shape).encode() + image.tobytes()).digest()
+        if key not in self.known:
+            self.known[key] = self.run(image)
+        return self.known[key]
 
 
 class Both:

@@ -10,7 +10,7 @@ import pytest
 from conftest import EXAMPLES
 
 from segdemo.__main__ import main
-from segdemo.choose import Both, alarms, as_text, tried
+from segdemo.choose import Both, Once, alarms, as_text, of_size
 from segdemo.engine import load_network
 from segdemo.evaluate import score
 from segdemo.registry import MODELS
@@ -28,7 +28,7 @@ def val(tmp_path: Path) -> Path:
 
 def test_it_says_what_evaluate_would(val: Path) -> None:
     spec = MODELS["chair-unet"]
-    choice = tried(spec, load_network(spec.name), [val])
+    (choice,) = of_size(spec, load_network(spec.name), [val], spec.input_size, [spec.sure])
     scored = score(spec, load_network(spec.name), [val], "val")["rendered/val"]
     assert choice.iou == {"rendered": scored["iou"]}
     assert choice.alarms == pytest.approx(scored["classes"]["chair"]["false_alarms"])
@@ -44,6 +44,19 @@ def test_labels_that_differ_are_counted() -> None:
     assert np.array_equal(both(image).labels, answering(1)(image).labels)
     both(image)
     assert (both.changed, both.pixels) == (18, 20)
+
+
+def test_a_network_runs_once_for_each_picture() -> None:
+    seen: list[int] = []
+    once = Once(lambda image: seen.append(int(image[0, 0, 0])) or image[..., 0].astype(np.float32))
+    pictures = [np.full((2, 3, 3), value, np.uint8) for value in (1, 2, 1)]
+    assert [once(picture)[0, 0] for picture in [*pictures, pictures[0].reshape(3, 2, 3)]] == [
+        1,
+        2,
+        1,
+        1,
+    ]
+    assert seen == [1, 2, 1]
 
 
 def test_false_alarms_are_those_of_all_folders_and_classes() -> None:
