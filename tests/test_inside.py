@@ -76,18 +76,20 @@ def test_every_kind_is_explained_and_nothing_else() -> None:
 def test_the_fcns_first_answer_is_that_of_the_plain_network() -> None:
     """Folded BatchNorm and hooks change nothing: the blocks are the classifier's own."""
     spec, network = MODELS["fcn"], segdemo.load_network("fcn")
-    photo = resize(PHOTO, (256, 320))  # whole strides: nothing is padded
+    width = spec.input_size
+    photo = resize(PHOTO, (256, width))  # whole strides: nothing is padded
     scores: list[torch.Tensor] = []
     for module in (network.score_32, network.mean):
         module.register_forward_hook(lambda _, inputs, output: scores.append(output))
     with torch.inference_mode():
         network(preprocess(as_tensor(photo), spec))
     labels = sum(scores)[0].argmax(0).numpy().astype(np.uint8)
-    assert labels.shape == (8, 10) and labels.any()
+    assert labels.shape == (8, width // 32) and labels.any()
     coarse = next(s for s in look_inside(spec, photo).stages if s.key == "coarse")
-    assert (coarse.channels, coarse.height, coarse.width) == (21, 8, 10)
-    grey = np.asarray(Image.fromarray(resize(photo, (208, 260))).convert("L").convert("RGB"))
-    assert np.array_equal(coarse.picture, paint(grey, resize_labels(labels, (208, 260)), 0.7))
+    assert (coarse.channels, coarse.height, coarse.width) == (21, *labels.shape)
+    size = (round(260 * 256 / width), 260)
+    grey = np.asarray(Image.fromarray(resize(photo, size)).convert("L").convert("RGB"))
+    assert np.array_equal(coarse.picture, paint(grey, resize_labels(labels, size), 0.7))
 
 
 def test_a_skip_that_is_switched_off_brings_zeros() -> None:
