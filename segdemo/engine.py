@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -241,6 +241,13 @@ class Runner:
                 scores = (scores + self.scores(x.flip(-1)).flip(-1)) / 2
             rows, columns = (-(-side // self.network.cell) for side in (height, width))
             return scores[0, :, :rows, :columns].float().contiguous().cpu().numpy()
+
+    @cached_property
+    def quick(self) -> "Runner":
+        """The same without the mirror image: for a live camera, whose next frame comes anyway."""
+        quick = copy(self)
+        quick.spec = replace(self.spec, flips=False)
+        return quick
 
     @cached_property
     def spare(self) -> "Runner":

@@ -92,9 +92,8 @@ def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -
 
 def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -> Inside:
     """The same for a runner. Its network is left as it was."""
-    runner = copy(runner)
+    runner = copy(runner.quick)  # the photo, not its mirror image
     runner.compiled = {}  # what is compiled has no modules to look into
-    runner.spec = replace(runner.spec, flips=False)  # the photo, not its mirror image
     modules = runner.network.stages()
     outputs: dict[str, Tensor] = {}
     answers: dict[str, Segmentation] = {}

@@ -3,10 +3,13 @@
 import base64
 from io import BytesIO
 
+import pytest
 from conftest import scene
 from odd_inputs import encode
 from PIL import Image
 
+import segdemo
+from segdemo.engine import Runner
 from segdemo.ui.answers import frame
 
 
@@ -20,6 +23,16 @@ def test_a_frame_comes_back_as_it_was_sent() -> None:
     assert base64.b64decode(value["photo"].partition(",")[2]) == sent
     assert value["size"] == [640, 480]
     assert {loaded(value[name]).size for name in ("photo", "map", "sure")} == {(640, 480)}
+
+
+def test_a_frame_is_shown_to_the_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one comes anyway; a photo of its own is worth its mirror image too."""
+    asked, scores = [], Runner.scores
+    monkeypatch.setattr(Runner, "scores", lambda self, x: asked.append(x) or scores(self, x))
+    sent = encode(Image.fromarray(scene(4, 480, 640)), "JPEG")
+    assert "photo" in frame(sent, "fcn") and len(asked) == 1
+    segdemo.segment(Image.open(BytesIO(sent)), "fcn")
+    assert len(asked) == 3
 
 
 def test_a_frame_larger_than_a_screen_is_sent_back_smaller() -> None:

@@ -94,7 +94,7 @@ def frame(photo: bytes | None, model: str) -> Any:
     if request := errors.current_request():
         request.begun = True  # however late: who looks at their camera has not left
     try:
-        prediction = predict_on(read(photo), model, keep=False)
+        prediction = predict_on(read(photo), model, keep=False, quick=True)
         # As it came, unless it is larger than what is shown: encoding it again takes longer than
         # a small network.
         same = prediction.shown.shape[:2] == prediction.result.size
