@@ -330,6 +330,7 @@ def serving_dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         tensor_cores = torch.cuda.get_device_capability(device) >= (7, 0)
         return torch.float16 if tensor_cores else torch.float32
+    # Without FUSES biases are rounded too, and then even mixed precision changes too much.
     return fast_dtype(device) if FUSES or not spec.float32 else torch.float32
 
 
