@@ -64,7 +64,7 @@ def test_each_model_trains_on_a_folder_of_ones_own(
 ) -> None:
     spec = MODELS[name]
     root = make_folder(classes=["background", CLASS[name]], photos=3)
-    facts = train(spec, [root], tmp_path / "out", Recipe(steps=2, batch=2, sizes=(32,), checks=1))
+    facts = train(spec, [root], tmp_path / "out", Recipe(steps=2, batch=2, sizes=(40,), checks=1))
     written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
     assert written == json.loads(json.dumps(facts))
     assert set(facts["figures"]) == {"made/val", "made/test"}
@@ -274,13 +274,28 @@ def test_pasting_covers_what_is_behind() -> None:
 def test_what_is_ignored_changes_no_loss() -> None:
     torch.manual_seed(0)
     for channels in (1, 5):
-        logits = torch.randn(2, channels, 6, 6)
-        labels = torch.randint(0, min(channels + 1, 5), (2, 6, 6), dtype=torch.uint8)
-        labels[:, :3] = IGNORE
-        loss = segmentation_loss(logits, labels)
-        logits[:, :, :3] += 50
-        assert torch.equal(loss, segmentation_loss(logits, labels))
-        assert segmentation_loss(logits, torch.full_like(labels, IGNORE)).isfinite()
+        scores = torch.randn(2, channels, 8, 8)
+        labels = torch.randint(0, min(channels + 1, 5), (2, 8, 8), dtype=torch.uint8)
+        labels[:, :4] = IGNORE
+        changed = scores.clone()
+        changed[:, :, :4] += 50
+        losses = []
+        for given in (scores, changed):
+            torch.manual_seed(1)
+            losses.append(segmentation_loss(given, labels))
+        assert losses[0] == losses[1]
+        assert segmentation_loss(scores, torch.full_like(labels, IGNORE)).isfinite()
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_scores_are_as_coarse_as_the_network_finds_them(channels: int) -> None:
+    truth = torch.zeros(1, 6, 6, dtype=torch.uint8)
+    truth[:, 2:4, 1:5] = 1
+    labels = truth.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
+    right = (20 * F.one_hot(truth.long(), 5).movedim(-1, 1) - 10).float()
+    right = right if channels == 5 else right[:, 1:2]
+    shifted = right.roll(1, dims=-1)
+    assert segmentation_loss(right, labels) < 0.6 < segmentation_loss(shifted, labels)
 
 
 def test_to_miss_an_object_costs_much_however_small_it_is() -> None:
