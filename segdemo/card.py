@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard
 
 from .card_pictures import curve_picture, examples_of, examples_picture, lines
 from .registry import ModelSpec
-from .weights import PICTURES, Facts, card_path, picture_path, read_facts
+from .weights import PICTURES, Facts, card_path, picture_path, read_facts, whole
 
 BEGIN, END = "<!-- written by `python -m segdemo card` -->", "<!-- to here -->"
 # The last beginning before an end: a person may have lost an end.
@@ -47,9 +47,8 @@ def write_card(spec: ModelSpec) -> Path:
         examples_picture(spec, examples).save(picture_path(spec, "examples"), quality=85)
     if lines(facts["curve"]):
         curve_picture(facts["curve"]).save(picture_path(spec, "curve"), lossless=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, "utf-8")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text(text, "utf-8")
     return path
 
 

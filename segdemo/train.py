@@ -35,7 +35,7 @@ from .preprocess import preprocess
 from .recipe import Recipe
 from .registry import ModelSpec, find_model
 from .sampling import Draw, Samples, collate, one_thread
-from .weights import Facts, read_facts, write_facts
+from .weights import Facts, read_facts, whole, write_facts
 
 SETTLING = 50  # batches, at each check
 
@@ -161,17 +161,18 @@ def train(
             if reached is None or reached >= state["best"]:
                 state["best"] = -1.0 if reached is None else reached
                 best = deepcopy(average.state_dict())
-            save_checkpoint(
-                checkpoint,
-                recipe=asdict(recipe),
-                seen=seen,
-                network=network.state_dict(),
-                average=average.state_dict(),
-                optimizer=optimizer.state_dict(),
-                state=state,
-                best=best,
-                hints=hints.state_dict() if hints else {},
-            )
+            saved = {
+                "recipe": asdict(recipe),
+                "seen": seen,
+                "network": network.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "state": state,
+                "best": best,
+                "hints": hints.state_dict() if hints else {},
+            }
+            with whole(checkpoint) as unfinished:
+                torch.save(saved, unfinished)
     average.load_state_dict(best)
     return ship(spec, average, out, recipe, state, roots)
 
@@ -340,20 +341,13 @@ def crop_size(step: int, recipe: Recipe) -> int:
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What `save_checkpoint` wrote. Raises TrainError."""
+    """What `train` wrote. Raises TrainError."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         saved["recipe"], saved["seen"]
     except Exception as error:  # broad: torch.load raises almost anything on a damaged file
         raise TrainError(f"{path} cannot be read; leave out --resume.") from error
     return saved
-
-
-def save_checkpoint(path: Path, **state: Any) -> None:
-    """Whole or not at all: a run killed while it writes keeps its last checkpoint."""
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(state, unfinished)
-    unfinished.replace(path)
 
 
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
@@ -371,13 +365,13 @@ def ship(
     roots: Sequence[Path],
 ) -> Facts:
     """Write the weights and their facts, score them as they were written, return the facts."""
-    path, unfinished = out / f"{spec.name}.safetensors", out / f"{spec.name}.unfinished"
+    path = out / f"{spec.name}.safetensors"
     half = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in network.state_dict().items()
     }
-    unfinished.write_bytes(save(half))  # save_file would let nobody else read it
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_bytes(save(half))  # save_file would let nobody else read it
     facts: Facts = {
         "model": spec.name,
         "sha256": sha256_of(path),

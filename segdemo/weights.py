@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,16 @@ def read_facts(spec: ModelSpec, folder: Path | None = None) -> Facts:
 
 
 def write_facts(folder: Path, spec: ModelSpec, facts: Facts) -> None:
-    path = folder / f"{spec.name}.json"
-    path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    with whole(folder / f"{spec.name}.json") as path:
+        path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write what becomes `path` when it is done: a run that is killed spoils nothing."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    yield unfinished
+    unfinished.replace(path)
 
 
 def card_path(spec: ModelSpec) -> Path:
