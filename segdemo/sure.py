@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 HUGE = 1e4  # a logit that is as good as infinite
+LEAST = math.log(0.005 / 0.995)  # a logit below which no step of the page's threshold lies
 NEAR = 4  # pixels of what the network sees; what is nearer than that hangs together
 
 
@@ -37,8 +38,10 @@ def sure_of_one(logits: Tensor, sure: float, cell: int) -> Tensor:
     They end as far below as its highest one is below that of `sure`: lower thresholds find the
     region, whole, the surer the sooner.
     """
-    peaks = F.max_pool2d(logits, cell, ceil_mode=True)[0]
-    most = reconstruct(peaks - math.log(sure / (1 - sure)), peaks)
+    # Without the many levels of what is hardly anything there is less to follow.
+    peaks = F.max_pool2d(logits, cell, ceil_mode=True)[0].clamp(min=LEAST)
+    margin = math.log(sure / (1 - sure))
+    most = reconstruct((peaks - margin).clamp(min=LEAST), peaks)
     return torch.minimum(logits, spread(most.masked_fill(most >= 0, math.inf), logits, cell))
 
 
