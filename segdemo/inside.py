@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from .engine import THRESHOLD, Runner, Segmentation, ready
+from .engine import Runner, Segmentation, ready
 from .overlay import paint, resize
 from .preprocess import seen_size
 from .registry import ModelSpec
@@ -36,7 +36,7 @@ class Stage:
 
     key: as the network's `stages` names it, or "input". kind: "input", "down", "bottom", "up",
     "score", "coarse" or "fused".
-    channels, height, width: of its output (of what the network sees, with its padding).
+    channels, height, width: of its output, for the photo with its padding; of "input" without.
     picture: the most telling feature maps, each in its own range, dark is low; or for scores what
     they say: one colour a class over the grey photo, or the probability of the one class.
     """
@@ -72,7 +72,7 @@ class Inside:
     skips: tuple[Skip, ...]
 
 
-def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -> Inside:
+def look_inside(spec: ModelSpec, photo: Picture) -> Inside:
     """How the network of `spec` sees a photo, uint8 RGB [H, W, 3]. Raises WeightsError.
 
     Runs the network once, and once more for each skip; other requests wait for their turn.
@@ -80,17 +80,17 @@ def look_inside(spec: ModelSpec, photo: Picture, threshold: float = THRESHOLD) -
     runner = ready(spec)
     log.info("looked inside", extra={"model": spec.name})
     if ZERO_GPU:  # runs it in another process, which cannot be looked into
-        return look_through(runner.spare, photo, threshold)
+        return look_through(runner.spare, photo)
     try:
-        return look_through(runner, photo, threshold)
+        return look_through(runner, photo)
     except torch.OutOfMemoryError:
         if runner.device.type == "cpu":
             raise
     torch.cuda.empty_cache()
-    return look_through(runner.spare, photo, threshold)
+    return look_through(runner.spare, photo)
 
 
-def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -> Inside:
+def look_through(runner: Runner, photo: Picture) -> Inside:
     """The same for a runner. Its network is left as it was."""
     runner = copy(runner.quick)  # the photo, not its mirror image
     runner.compiled = {}  # what is compiled has no modules to look into
@@ -101,11 +101,11 @@ def look_through(runner: Runner, photo: Picture, threshold: float = THRESHOLD) -
         with ExitStack() as hooks:
             for key, module in modules.items():
                 hooks.enter_context(module.register_forward_hook(keeper(outputs, key)))
-            full = runner.answer(photo, threshold)
+            full = runner.answer(photo)
         for key, module in modules.items():
             if key.startswith(("up", "fused")):
                 with module.register_forward_pre_hook(without_skip):
-                    answers[key] = runner.answer(photo, threshold)
+                    answers[key] = runner.answer(photo)
 
     seen = seen_size(full.size, runner.spec.input_size)
     view = View(photo, full, seen, runner.network.stride)

@@ -105,7 +105,7 @@ def table_for(
         table[255] = 1  # black and white
     elif len(marked) == 1:
         table[marked] = 1
-    elif VOC.index(spec.classes[1]) in marked and max(marked) < len(VOC):
+    elif max(marked) < len(VOC) and spec.classes[1] in [VOC[value] for value in marked]:
         table = label_table(VOC, spec, IGNORE)
     elif max(marked) >= len(VOC) and max(there) >= 128:
         table = (np.arange(256) >= 128).astype(np.int16)

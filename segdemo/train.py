@@ -59,9 +59,9 @@ def train(
 
     Writes `out`/NAME.safetensors (half precision, the average that was best on val), NAME.json
     (the facts) and, at every check, NAME.checkpoint; with `resume` goes on from that. `until`
-    stops after that step, as if interrupted. Returns the facts.
+    stops after that step, as if interrupted, and ships what there is. Returns the facts.
 
-    Raises DataError, TrainError; UnknownModel, WeightsError of the teacher.
+    Raises DataError, TrainError, DeviceError; UnknownModel, WeightsError of the teacher.
     """
     folders = open_folders(roots, "train", spec)
     if not folders:

@@ -51,15 +51,12 @@ def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def hits_picture(
-    photo: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    truth: NDArray[np.uint8],
-    ignore: int = 255,
+    photo: NDArray[np.uint8], labels: NDArray[np.uint8], truth: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Hits, misses and false alarms over the greyed photo, in the colours of VERDICTS.
 
     photo: uint8 RGB [H, W, 3]; labels, truth: uint8 [H, W], 0 is the background. Where both name a
-    class, but not the same, it is a verdict of its own: "wrong class". Where the truth is `ignore`
+    class, but not the same, it is a verdict of its own: "wrong class". Where the truth is IGNORE
     nothing is painted. Returns uint8 RGB [H, W, 3].
     """
     found, there = labels > 0, truth > 0
@@ -68,7 +65,7 @@ def hits_picture(
     verdict[there & ~found] = 2
     verdict[found & ~there] = 3
     verdict[found & there & (labels != truth)] = 4
-    verdict[truth == ignore] = 0
+    verdict[truth == IGNORE] = 0
     painted = np.asarray(Image.fromarray(photo).convert("L").convert("RGB")).copy()
     where = verdict > 0
     tints = np.array([(0, 0, 0), *VERDICTS.values()])[verdict[where]]
@@ -80,4 +77,4 @@ def hits_on(prediction: Prediction, truth: NDArray[np.uint8]) -> NDArray[np.uint
     """`hits_picture` at the shown size. truth: uint8 [H, W] at the photo's own size."""
     screen = prediction.screen
     seen = resize_labels(truth, screen.size)
-    return hits_picture(prediction.shown, screen.labels, seen, IGNORE)
+    return hits_picture(prediction.shown, screen.labels, seen)

@@ -66,6 +66,14 @@ def test_as_an_element_of_another_origin(url: str, browser: Browser, host, by) -
         assert page.locator("iframe").count() == 0
         by(page, CHAIR) if by is give else by(page)
         expect_a_chair(page)
+        # The other page stays where it is, and is not taken for ours.
+        with page.expect_download() as download:
+            page.locator("#viewer .takes button[value='mask.png']").click()
+        assert download.value.suggested_filename.endswith(".mask.png")
+        assert Image.open(download.value.path()).mode == "L"
+        expect_a_chair(page)
+        page.get_by_role("tab", name="In your code").click()
+        expect(page.locator("#snippets pre").first).to_contain_text(url.rstrip("/"))
 
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import EXAMPLES, scene
+from gradio_client import Client, handle_file
 from odd_inputs import encode, photo
 from PIL import Image
 from torch import Tensor, nn
@@ -161,6 +162,11 @@ def test_missing_and_corrupt_weights_leave_the_other_models(tmp_path: Path) -> N
             number = re.search(r"\(request (\w{8})\)", told)
             assert number and number[1] in log.read_text()
         assert visitor.segment(GOOD, "fcn").startswith(b"\x89PNG")
+        client = Client(address, verbose=False, download_files=tmp_path / "got")
+        overlays, reports = client.predict(photo=handle_file(CHAIR), api_name="/compare")
+        assert len(overlays) == 1 and "fcn.overlay.webp" in overlays[0]
+        assert [report["model"] for report in reports] == list(MODELS)
+        assert ["error" in report for report in reports] == [True, True, False]
         # What is mended works at once.
         shutil.copy(FOLDER / "chair-unet.safetensors", weights)
         assert visitor.segment(GOOD, "chair-unet").startswith(b"\x89PNG")

@@ -232,6 +232,25 @@ def test_an_example_is_one_click(page: Page, name: str) -> None:
     assert np.array_equal(mask(page), expected.labels)
 
 
+def test_what_was_found_is_read_out(page: Page) -> None:
+    give(page, CHAIR)
+    wait_for_answer(page)
+    part = segdemo.segment(CHAIR).coverage["chair"]
+    told = page.locator("#viewer").get_by_role("status").filter(has_text="chair")
+    expect(told).to_have_text(f"chair {100 * part:.1f} %")
+    open_tab(page, "Compare")
+    told = page.locator("#compared").get_by_role("status").filter(has_text="The same photo")
+    expect(told).to_have_count(1)
+
+
+def test_words_of_the_page_are_no_names_of_classes(page: Page) -> None:
+    called = [page.evaluate(f"segdemo.thing('{name}')") for name in ("tvmonitor", "picture")]
+    assert called == ["TV or monitor", "picture"]
+    size = "{channels: %d, width: 1, height: 11}"
+    maps = [page.evaluate(f"segdemo.t('stage', {size % channels})") for channels in (1, 9)]
+    assert maps == ["1 map of 1 × 11", "9 maps of 1 × 11"]
+
+
 def test_every_model_beside_the_others(page: Page) -> None:
     give(page, CHAIR)
     open_tab(page, "Compare")
@@ -468,7 +487,7 @@ def test_the_page_speaks_the_visitors_language(
     give(page, CHAIR)
     wait_for_answer(page)
     comma = "," if language == "vi" else "."
-    expect(legend(page)).to_contain_text(re.compile(rf"{texts['chair']}\d+\{comma}\d %"))
+    expect(legend(page)).to_contain_text(re.compile(rf"{texts['class_chair']}\d+\{comma}\d %"))
     # What Gradio says in a box of its own, and what the server says of one file among others.
     (tmp_path / "large.jpg").write_bytes(bytes(MAX_BYTES + 1))
     open_tab(page, texts["tab_many"])

@@ -1,5 +1,6 @@
 """The masks that people bring, and what an answer scores against them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,12 @@ def test_masks_for_a_model_of_one_class(
     for mode in ("L", "RGB", "LA"):
         path = write(tmp_path / f"{mode}.png", values, mode)
         assert read_truth(path, CHAIR, size)[0].tolist() == labels, mode
+
+
+def test_soft_masks_for_a_class_that_voc_does_not_know(tmp_path: Path) -> None:
+    road = replace(CHAIR, classes=("background", "road"))
+    path = write(tmp_path / "road.png", [0, 3, 90, 180, 255])
+    assert read_truth(path, road, (1, 5)).tolist() == [[0, 0, 0, 1, 1]]
 
 
 def test_masks_for_a_model_of_many(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from ..engine import EXAMPLE
-from ..registry import MODELS, ModelSpec
+from ..registry import ModelSpec
 from .answers import to_files
 from .rows import Row, in_turn
 
@@ -50,11 +50,11 @@ def of_page(specs: Sequence[ModelSpec]) -> Iterator[Row]:
 
     with page() as (process, address), TemporaryDirectory() as folder:
         client, new = Client(address, verbose=False, download_files=folder), photos(Path(folder))
-        for name in MODELS:
-            segment(client, new, name)
+        for spec in specs:
+            segment(client, new, spec.name)
         if STATUS.exists():
             yield Row(
-                "memory with all models ready",
+                "memory with the models ready",
                 resident(f"/proc/{process.pid}/status"),
                 {IMPORTS: of_imports()},
                 unit="MB",

@@ -17,6 +17,7 @@ from ..predict import OPACITY, predict, predict_on, read
 from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
+from ..weights import WeightsError
 from .figures import MANY
 from .inputs import Photo, Share
 from .replies import fresh_folder, told
@@ -79,13 +80,20 @@ def compare(
 
     Returns:
         The overlay of each model (WebP)
-        a report for each, as /segment gives it
+        for each model a report as /segment gives it, or an error
     """
     try:
         given_photo, folder = read(given(photo)), fresh_folder()
-        predictions = [predict_on(given_photo, name, threshold) for name in MODELS]
-        overlays = [p.save_overlay(folder, p.spec.name, opacity) for p in predictions]
-        return [str(path) for path in overlays], [p.report() for p in predictions]
+        overlays, reports = [], []
+        for name in MODELS:
+            try:
+                prediction = predict_on(given_photo, name, threshold)
+            except WeightsError as error:
+                reports.append({"model": name, "error": sentence(error)})
+                continue
+            overlays.append(str(prediction.save_overlay(folder, name, opacity)))
+            reports.append(prediction.report())
+        return overlays, reports
     except Exception as error:
         raise told(error) from error
 

@@ -11,18 +11,22 @@ window.segdemo = (() => {
     Number(value).toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
   // The text of a key in the visitor's language; what has no key stays as it is. {name} is replaced,
-  // {name:1} by a number with one decimal. A text about one thing may have a key that ends in _1.
+  // {name:1} by a number with one decimal. If the first value is 1, the key may be one that ends in _1.
   function t(key, values = {}) {
-    const one = Object.values(values).includes(1) && texts[`${key}_1`];
+    const one = Object.values(values)[0] === 1 && texts[`${key}_1`];
     return (one || (texts[key] ?? key)).replace(/\{(\w+)(?::(\d))?\}/g, (whole, name, digits) => {
       const value = values[name] ?? whole;
       return digits && !isNaN(value) ? number(value, Number(digits)) : value;
     });
   }
 
+  // What a class is called; one of a model that we do not know has its own name.
+  const thing = (name) => texts[`class_${name}`] ?? name;
+
   // Makes a function from English words that others send to the visitor's language: undefined for
   // words that it does not know. keys: which of our texts they may be. {name} in the English stands
-  // for any words, which are translated in their turn; the id of the request may follow.
+  // for any words, which are translated in their turn, {thing} for a class; the id of the request may
+  // follow.
   function translator(keys) {
     const patterns = Object.entries(TEXTS.en)
       .filter(([key]) => keys.test(key))
@@ -35,7 +39,8 @@ window.segdemo = (() => {
         const found = words.match(pattern);
         if (!found) continue;
         const { id = "", ...rest } = found.groups;
-        const values = Object.entries(rest).map(([name, part]) => [name, translate(part) ?? t(part)]);
+        const translated = (name, part) => (name === "thing" ? thing(part) : (translate(part) ?? t(part)));
+        const values = Object.entries(rest).map(([name, part]) => [name, translated(name, part)]);
         return t(key, Object.fromEntries(values)) + id;
       }
     };
@@ -63,5 +68,5 @@ window.segdemo = (() => {
     return { $, $$ };
   }
 
-  return { language, texts, number, t, translator, say, make, part };
+  return { language, texts, number, t, thing, translator, say, make, part };
 })();

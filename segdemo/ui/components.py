@@ -10,7 +10,10 @@ from gradio.data_classes import FileData
 HERE = Path(__file__).parent
 TEXTS: dict[str, dict[str, str]] = json.loads((HERE / "texts.json").read_text("utf-8"))
 # What each script starts with; common.js has put `window.segdemo` into the page's head.
-START = "const { texts, number, t, say, make, part } = window.segdemo, { $, $$ } = part(element);\n"
+START = (
+    "const { texts, number, t, thing, say, make, part } = window.segdemo;\n"
+    "const { $, $$ } = part(element);\n"
+)
 
 
 def drawn(name: str, template: str | None = None, **settings: Any) -> gr.HTML:

@@ -1,8 +1,13 @@
 // A file that the server made: it is saved as soon as it is here.
-watch("value", () => {
+watch("value", async () => {
   if (!props.value) return;
-  const link = Object.assign(make("a"), { href: props.value.url, download: props.value.orig_name });
+  const { url, orig_name: download } = props.value;
+  // In a page of somebody else's a link to our file would be followed: only their own are saved.
+  const theirs = new URL(url, location).origin !== location.origin;
+  const href = theirs ? URL.createObjectURL(await (await fetch(url)).blob()) : url;
+  const link = Object.assign(make("a"), { href, download });
   element.append(link);
   link.click();
   link.remove();
+  if (theirs) setTimeout(() => URL.revokeObjectURL(href), 60_000);
 });

@@ -2,8 +2,9 @@
 // { error } or { sections: [{ title, text, rows, figures: [{ picture, title, rows, text }], sheets }] };
 // sheets: wide pictures with much in them.
 
-function rowOf({ colour, name, value }) {
-  const row = make("li", "", make("span", "", say(name)), make("b", "", say(value)));
+// className: of a class, in place of a name.
+function rowOf({ colour, name, className, value }) {
+  const row = make("li", "", make("span", "", className ? thing(className) : say(name)), make("b", "", say(value)));
   if (colour) {
     const swatch = make("i");
     swatch.style.background = `rgb(${colour})`;
@@ -31,6 +32,7 @@ function sectionOf({ title, text, rows, figures, sheets }) {
 function update() {
   const { error, sections } = props.value ?? {};
   $(".message").textContent = error ? say(error) : sections ? "" : t(props.waiting);
+  $(".told").textContent = (sections ?? []).map(({ title }) => say(title)).join(", "); // to be read out
   $(".sections").replaceChildren(...(sections ?? []).map(sectionOf));
 }
 

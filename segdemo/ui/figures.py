@@ -63,11 +63,11 @@ def beside(prediction: Prediction) -> dict[str, Any]:
     rows = [
         {
             "colour": colour(spec.classes.index(name)),
-            "name": name,
+            "className": name,
             "value": ["percent", {"part": part}],
         }
-        for name, part in report["coverage"].items()
-        if part >= 0.05
+        for place, (name, part) in enumerate(report["coverage"].items())
+        if part >= 0.05 or not place  # the largest at any rate
     ]
     seconds = report["milliseconds"]["network"] / 1000
     return {
@@ -107,7 +107,7 @@ def score(
         for name, picture in pictures.items()
     ]
     figures[0]["rows"] = [
-        {"colour": colour(spec.classes.index(name)), "name": name, "value": percents(marks)}
+        {"colour": colour(spec.classes.index(name)), "className": name, "value": percents(marks)}
         for name, marks in scored["classes"].items()
         if name != spec.classes[0]
     ]

@@ -10,10 +10,9 @@ function svg(tag, attributes, text = "") {
 }
 
 // IoU on val after so many steps of training.
-function curve(points) {
-  const scored = points.filter(({ val }) => val !== null);
+function curve(scored) {
   const steps = Math.max(...scored.map(({ step }) => step));
-  const top = Math.min(1, Math.ceil(10 * Math.max(...scored.map(({ val }) => val))) / 10);
+  const top = Math.min(1, Math.ceil(10 * Math.max(0.1, ...scored.map(({ val }) => val))) / 10);
   const x = (step) => LEFT + (step / steps) * (WIDE - LEFT - 8);
   const y = (val) => 8 + (1 - val / top) * (HIGH - BELOW - 8);
   const drawing = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": t("curve") });
@@ -35,8 +34,9 @@ function update() {
   $("h2").textContent = title ?? "";
   $("dl").replaceChildren(...rows.flatMap(([key, value]) => [make("dt", "", t(key)), make("dd", "", say(value))]));
   $(".curve svg")?.remove();
-  $(".curve").hidden = points.length < 2;
-  if (points.length > 1) $(".curve").prepend(curve(points));
+  const scored = points.filter(({ val }) => val !== null);
+  $(".curve").hidden = scored.length < 2;
+  if (scored.length > 1) $(".curve").prepend(curve(scored));
 }
 
 watch("value", update);

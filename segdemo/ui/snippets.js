@@ -1,6 +1,9 @@
-// The same answer from other programs: the page's own address, and the model that is chosen.
+// The same answer from other programs: the address of this page, which may be an element in somebody
+// else's, and the model that is chosen.
+const { origin, pathname } = new URL(element.closest("gradio-app[src]")?.getAttribute("src") ?? "", location);
+const place = origin + pathname.replace(/\/$/, "");
+
 function update() {
-  const place = location.origin + location.pathname.replace(/\/$/, "");
   for (const code of $$("pre code"))
     code.textContent = props.snippets[code.dataset.name].replaceAll("{place}", place).replaceAll("{model}", props.value);
 }

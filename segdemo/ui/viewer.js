@@ -135,26 +135,27 @@ function list() {
     if (colour.value !== hex(colourOf(here))) colour.value = hex(colourOf(here)); // another model's
     share.textContent = t("percent", { part });
   }
-  const only = props.value.binary && t(name(1));
-  const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all");
+  const only = props.value.binary && thing(name(1));
+  const count = props.value.classes.length - 1;
+  const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all", { count });
   if ($(".found").textContent !== none) $(".found").textContent = none; // it is read out
 }
 
 function row(called) {
-  const thing = t(called);
+  const words = { thing: thing(called) };
   const show = Object.assign(make("input"), { type: "checkbox", checked: !style.hidden.has(called) });
-  show.setAttribute("aria-label", t("show_class", { thing }));
+  show.setAttribute("aria-label", t("show_class", words));
   show.addEventListener("change", () => {
     style.hidden[show.checked ? "delete" : "add"](called);
     draw();
   });
   const colour = Object.assign(make("input"), { type: "color" });
-  colour.setAttribute("aria-label", t("colour_of", { thing }));
+  colour.setAttribute("aria-label", t("colour_of", words));
   colour.addEventListener("input", () => {
     style.colours.set(called, rgb(colour.value));
     draw();
   });
-  return make("li", "", show, colour, make("span", "", thing), make("b"));
+  return make("li", "", show, colour, make("span", "", words.thing), make("b"));
 }
 
 function tell() {
@@ -162,10 +163,11 @@ function tell() {
     $(`.${key} output`).textContent = `${number(100 * sliders[key].value)} %`;
 }
 
-// A line on what it took; live, how many frames came in each of the last seconds.
+// A line on what it took; live, how many frames a second came in the last three.
 function facts({ size, milliseconds, device }) {
   const all = Object.values(milliseconds).reduce((sum, part) => sum + part, 0);
-  frames = [...frames, performance.now()].slice(-20);
+  const now = performance.now();
+  frames = [...frames.filter((then) => now - then < 3000), now];
   const rate = (1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]);
   const values = {
     width: size[0], height: size[1], device,
@@ -208,6 +210,9 @@ async function update() {
   list();
   facts(value);
   draw();
+  if (props.live) return;
+  const lines = $$(".classes li").map((line) => [...line.querySelectorAll("span, b")].map((part) => part.textContent));
+  $(".told").textContent = lines.map((parts) => parts.join(" ")).join(", "); // to be read out
 }
 
 for (const radio of $$(".views input")) radio.addEventListener("change", draw);
@@ -221,7 +226,7 @@ sliders.threshold.addEventListener("input", () => {
 sliders.threshold.addEventListener("change", () => trigger("settle", { threshold: Number(sliders.threshold.value) }));
 
 const peeking = (on) => () => ((peek = on), draw());
-canvas.addEventListener("pointerdown", peeking(true));
+canvas.addEventListener("pointerdown", (event) => event.button === 0 && peeking(true)());
 for (const end of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(end, peeking(false));
 canvas.addEventListener("keydown", (event) => {
   if (event.key !== " ") return;
