@@ -95,8 +95,12 @@ class Both:
 
 def alarms(scores: dict[str, dict[str, Any]]) -> float | None:
     """Of what `evaluate` returned for each folder: its false alarms, of all but the background."""
-    of_class = [figures for scored in scores.values() for figures in scored["classes"].values()]
-    of_class = [figures for figures in of_class if figures["photos_without"]]
+    of_class = [
+        figures
+        for scored in scores.values()
+        for name, figures in scored["classes"].items()
+        if name != "background" and figures["photos_without"]
+    ]
     photos = sum(figures["photos_without"] for figures in of_class)
     painted = sum(figures["false_alarms"] * figures["photos_without"] for figures in of_class)
     return painted / photos if photos else None

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from .preprocess import as_tensor, preprocess, seen_size
 from .registry import MODELS, ModelSpec, find_model
 from .sure import only_sure
 from .weights import WeightsError, find_weights, read_facts
-from .zerogpu import ZERO_GPU, on_gpu
+from .zerogpu import ZERO_GPU, NotLent, on_gpu
 
 EXAMPLE = Path(__file__).parent / "examples" / "test" / "images" / "living-room.webp"
 THRESHOLD = 0.5
@@ -174,7 +175,9 @@ class Runner:
         copy = deepcopy(small) if compiles and device.type == "cpu" and COMPILES else None
         self.network = cast(Network, made_fast(small, device))
         self.given = None if device.type == "cpu" else network  # for `spare`
-        self.lock = TURNS[device.type]
+        # A GPU that is lent has a queue of its own, in which others must not wait too.
+        self.lends = ZERO_GPU and device.type == "cuda"
+        self.lock: AbstractContextManager[Any] = nullcontext() if self.lends else TURNS[device.type]
         self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
         if copy is not None:
             self.compile(copy, self.laid_out(example))
@@ -200,7 +203,7 @@ class Runner:
         return self.compiled.get(x.shape, self.network.scores)(x)
 
     def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
-        """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU's memory does not suffice.
+        """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU's memory is full or none is lent.
 
         Raises OutOfMemoryError, RuntimeError where the CPU's does not either.
         """
@@ -210,15 +213,20 @@ class Runner:
             if self.device.type == "cpu":
                 raise
             log.warning("the GPU's memory is full", extra={"model": self.spec.name})
+        except NotLent as error:
+            log.warning("no GPU was lent", exc_info=error, extra={"model": self.spec.name})
+            return self.spare(image, threshold)
         torch.cuda.empty_cache()  # here, where the error no longer holds what was computed
         return self.spare(image, threshold)
 
     def answer(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
-        """The same by this network and no other. Raises OutOfMemoryError, RuntimeError."""
+        """The same by this network and no other. Raises OutOfMemoryError, NotLent, RuntimeError."""
         place = self.device.type
         with self.lock:
-            lend = ZERO_GPU and place == "cuda"
-            logits = lent(self.spec.name, image) if lend else self.logits(image)
+            if self.lends:
+                logits = lent(self.spec.name, image, self.spec.flips)
+            else:
+                logits = self.logits(image)
         size, cell = image.shape[:2], self.network.cell
         found = torch.from_numpy(only_sure(logits, self.spec.sure, cell))
         sides = seen_size(size, self.spec.input_size)
@@ -306,16 +314,24 @@ def ready(spec: ModelSpec) -> Runner:
 
 @cache
 def _ready(name: str) -> Runner:
-    runner = serving_runner(find_model(name), load_network(name), pick_device(), compiles=True)
+    spec, network, cpu = find_model(name), load_network(name), torch.device("cpu")
+    # Where GPUs are lent, networks are moved to them at the start, by the main thread, or never.
+    late = ZERO_GPU and threading.current_thread() is not threading.main_thread()
+    try:
+        runner = serving_runner(spec, network, cpu if late else pick_device(), compiles=True)
+    except torch.OutOfMemoryError:
+        log.warning("the GPU's memory is full", extra={"model": name})
+        runner = serving_runner(spec, network, cpu, compiles=True)
     if not ZERO_GPU:  # there the GPU is not lent yet
         runner(example_photo())  # the first time takes longer
     return runner
 
 
 @on_gpu
-def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def lent(name: str, image: NDArray[np.uint8], flips: bool) -> NDArray[np.float32]:
     """The logits of a model that is ready, where a GPU is lent for one function."""
-    return _ready(name).logits(image)
+    runner = _ready(name)
+    return (runner if flips else runner.quick).logits(image)
 
 
 def serving_runner(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.ReLU: ("relu", []),
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
 }
+
+# What takes no other precision than that of its weights.
+PARTICULAR = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.PReLU, nn.GroupNorm)
 
 
 def made_small(
@@ -40,7 +44,7 @@ def made_fast(small: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cpu" and FUSES:
         fuse(small)
     for module in small.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, PARTICULAR):
             module.to(module.weight.dtype)  # its bias, which rounds what was made up for
             module.register_forward_pre_hook(into_its_precision)
     return small.to(device)
@@ -98,9 +102,9 @@ def round_weights(
             module.bias.data += (lost @ mean).flatten()
 
 
-def into_its_precision(module: nn.Conv2d, inputs: tuple[Tensor]) -> Tensor:
+def into_its_precision(module: nn.Module, inputs: tuple[Tensor]) -> Tensor:
     """A forward pre-hook."""
-    return inputs[0].to(module.weight.dtype)
+    return inputs[0].to(cast(Tensor, module.weight).dtype)
 
 
 class FusedConv(nn.Module):

@@ -62,7 +62,10 @@ def fetch(repo: str, revision: str = "main", sha256: str | None = None) -> Path:
                     raise HubError(f"{repo} on the Hub holds other weights at {revision}")
                 sha256 = told
             path = download(repo, revision, sha256)
-    except (OSError, ValueError, httpx2.HTTPError) as error:
+    except HubError:
+        raise
+    except (OSError, ValueError, RuntimeError, httpx2.HTTPError) as error:
+        # RuntimeError: of hf_xet, the client's own way to the Hub's files, whatever it was.
         raise HubError(clause(error, repo, revision)) from error
     return path
 
@@ -140,12 +143,12 @@ class Bar(tqdm):
 def under_way(model: str = "") -> str:
     """What is being fetched at this moment, in a sentence for people, or nothing.
 
-    model: only for the repositories whose name ends so.
+    model: only its repository.
     """
     parts = [
         f"{bar.repo} ({min(bar.arrived / bar.total, 1):.0%} of {bar.total / 1e6:.0f} MB)"
         for bar in list(_under_way.values())
-        if bar.total and bar.repo.endswith(model)
+        if bar.total and bar.repo.endswith(model and f"/segdemo-{model}")
     ]
     return f"Weights are being fetched from the Hub: {', '.join(parts)}." if parts else ""
 

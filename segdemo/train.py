@@ -68,6 +68,7 @@ def train(
         places = ", ".join(str(root / "train" / "images") for root in roots)
         raise DataError(f"There are no images in {places}.")
     val = open_folders(roots, "val", spec)
+    open_folders(roots, "test", spec)  # what is wrong with it is told now, not at the end
     place = pick_device(device)
     fast = fast_dtype(place)
     seen = [[folder.name, len(folder)] for folder in folders]
@@ -89,7 +90,7 @@ def train(
     state: dict[str, Any] = {"step": 0, "seconds": 0.0, "curve": [], "best": -1.0}
     best = average.state_dict()
     if resume and checkpoint.exists():
-        saved = read_checkpoint(checkpoint, place)
+        saved = read_checkpoint(checkpoint)
         if saved["recipe"] != asdict(recipe) or saved["seen"] != seen:
             raise TrainError(
                 f"{checkpoint} was made with other options or data; leave out --resume."
@@ -340,10 +341,10 @@ def crop_size(step: int, recipe: Recipe) -> int:
     return recipe.sizes[step * len(recipe.sizes) // recipe.steps]
 
 
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `train` wrote. Raises TrainError."""
     try:
-        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         saved["recipe"], saved["seen"]
     except Exception as error:  # broad: torch.load raises almost anything on a damaged file
         raise TrainError(f"{path} cannot be read; leave out --resume.") from error

@@ -5,6 +5,7 @@ launched, and a real GPU is lent to decorated functions only. They run in a fork
 they are given and return is copied, and no lock of the page may be taken in them.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -14,12 +15,29 @@ SECONDS = 10  # of the GPU for one picture, the loading of the networks included
 
 if ZERO_GPU:
     import spaces  # before CUDA is used
+    from gradio import Error
 
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class NotLent(RuntimeError):
+    """No GPU was lent: a visitor's share of it is used up, or none was free in time."""
+
+
 def on_gpu(function: Callable[P, R]) -> Callable[P, R]:
-    """Lend a GPU to this function, where GPUs are lent."""
-    return spaces.GPU(function, duration=SECONDS) if ZERO_GPU else function
+    """Lend a GPU to this function, where GPUs are lent. It then may raise NotLent."""
+    if not ZERO_GPU:
+        return function
+    on_lent = spaces.GPU(function, duration=SECONDS)
+
+    @functools.wraps(function)
+    def asking(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            answer: R = on_lent(*args, **kwargs)
+        except Error as error:
+            raise NotLent(str(error)) from error
+        return answer
+
+    return asking

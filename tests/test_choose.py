@@ -65,7 +65,7 @@ def test_false_alarms_are_those_of_all_folders_and_classes() -> None:
             }
         }
 
-    a = classes(background=(None, 0), chair=(0.5, 10), sofa=(0.0, 4))
+    a = classes(background=(1.0, 1), chair=(0.5, 10), sofa=(0.0, 4))
     b = classes(background=(None, 0), chair=(0.25, 8))
     assert alarms({"a": a, "b": b}) == pytest.approx(7 / 22)
     assert alarms({"a": classes(background=(None, 0))}) is None

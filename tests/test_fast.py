@@ -68,6 +68,19 @@ def test_parts_stay_exact() -> None:
         assert quick(torch.randn(1, 3, 24, 32)).dtype == torch.float32
 
 
+@ROUNDS
+def test_a_network_of_your_own_may_have_other_layers() -> None:
+    torch.manual_seed(0)
+    gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 8))
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.PReLU(8), nn.Conv2d(8, 8, 1), gate
+    ).eval()
+    x = torch.randn(1, 3, 24, 32)
+    with torch.inference_mode():
+        quick = made_fast(made_small(network, torch.bfloat16, (), x), CPU)
+        torch.testing.assert_close(quick(x).float(), network(x), rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_half_precision_changes_next_to_nothing(
     model: str, monkeypatch: pytest.MonkeyPatch

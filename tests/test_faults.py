@@ -74,6 +74,23 @@ def test_a_full_gpu_leaves_it_to_the_cpu() -> None:
     assert runner.spare.device.type == "cpu"
 
 
+def test_a_gpu_that_is_full_at_the_start_leaves_it_to_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = engine.made_fast
+
+    def full(small: nn.Module, device: torch.device) -> nn.Module:
+        if device.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(small, device)
+
+    monkeypatch.setattr(engine, "made_fast", full)
+    monkeypatch.setattr(engine, "pick_device", lambda: torch.device("meta"))
+    runner = engine._ready.__wrapped__("chair-unet")
+    assert runner.device.type == "cpu"
+    assert np.array_equal(runner(scene(1)).labels, segdemo.segment(scene(1)).labels)
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

@@ -128,6 +128,17 @@ def test_a_name_that_nobody_resolves_in_time(facts, monkeypatch, no_cache: Path)
     over.set()
 
 
+def test_what_the_clients_own_way_of_fetching_raises(hub: Hub, facts, monkeypatch) -> None:
+    """hf_xet, which a Hub of loopback does not speak, raises nothing more particular."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("Task error: 403 Forbidden")
+
+    facts(SMALL, hub.add(REPO, SMALL))
+    monkeypatch.setattr(client, "hf_hub_download", broken)
+    refused("the Hub broke off in the middle of someone/segdemo-fcn")
+
+
 @pytest.mark.parametrize(
     ("fault", "says"),
     [

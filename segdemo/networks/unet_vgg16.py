@@ -20,8 +20,8 @@ class UNetVGG16(nn.Module):
 
     encoder: "vgg16", or "vgg16_bn" (the same with BatchNorm, to train from scratch). `features`
     keeps torchvision's names, so ImageNet weights load as they are.
-    width: times the channels of all layers; 0.5 is about four times as fast. Published weights
-    have 1.
+    width: times the channels of all layers; 0.5 is about four times as fast. ImageNet's
+    weights have 1.
     """
 
     stride, cell = 32, 1
