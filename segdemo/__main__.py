@@ -167,6 +167,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     add("--paste", share, "share of samples pasted onto other photos")
     add("--ema", share, "of the running average that is shipped")
     add("--start", str, "go on from the weights of this network", metavar="FILE")
+    add("--start-share", share, "of those weights in what is shipped; the rest is what was learned")
     add("--encoder-weights", str, "hub, none or a .safetensors file")
     command.add_argument("--freeze-encoder", action="store_true", help="leave the encoder as it is")
     add("--teacher", str, "a model of ours that gives hints to the encoder")

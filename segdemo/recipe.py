@@ -20,6 +20,7 @@ class Recipe:
     paste: float = 0.3  # share of samples whose objects are pasted onto another photo
     ema: float = 0.998  # the shipped weights are a running average over about 1 / (1 - ema) steps
     start: str = "none"  # a .safetensors of the whole network to go on from, as weights/ holds them
+    start_share: float = 0.0  # of `start` in the shipped weights (https://arxiv.org/abs/2109.01903)
     encoder_weights: str = "none"  # "none", "hub" or a .safetensors file
     freeze_encoder: bool = False
     teacher: str = "none"  # a model whose network gives hints, as it is used here

@@ -78,6 +78,7 @@ def train(
     torch.manual_seed(recipe.seed)
     network = build(spec, recipe).to(place).to(memory_format=torch.channels_last)
     average = deepcopy(network).requires_grad_(False)
+    first = deepcopy(average)
     if place.type == "cpu":
         keep_memory()
         skip_afterwards(network)
@@ -148,12 +149,16 @@ def train(
         progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
 
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            shown = average
+            if recipe.start_share:
+                shown = deepcopy(average)
+                follow(shown, first, 1 - recipe.start_share)
             # The last steps again: their crops have the size that the run ends with.
             again = load(range(max(0, recipe.steps - SETTLING), recipe.steps))
             with torch.autocast(place.type, fast, enabled=fast != torch.float32):
-                settle(average, recipe, (as_input(images, spec, place) for images, _ in again))
-            # Where val shows none of the classes, the last average is taken.
-            reached = mean_iou(Runner(spec, average, place, fast), val)
+                settle(shown, recipe, (as_input(images, spec, place) for images, _ in again))
+            # Where val shows none of the classes, the last weights are taken.
+            reached = mean_iou(Runner(spec, shown, place, fast), val)
             state["seconds"] += time.monotonic() - started
             point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
             state["curve"].append(point)
@@ -161,7 +166,7 @@ def train(
             tqdm.write(f"step {point['step']}: loss {point['loss']}, val IoU {point['val']}")
             if reached is None or reached >= state["best"]:
                 state["best"] = -1.0 if reached is None else reached
-                best = deepcopy(average.state_dict())
+                best = deepcopy(shown.state_dict())
             saved = {
                 "recipe": asdict(recipe),
                 "seen": seen,
@@ -187,6 +192,8 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
     encoder = getattr(network, "features", None)
     if encoder is None and (recipe.freeze_encoder or recipe.encoder_weights != "none"):
         raise TrainError(f"{spec.name} has no encoder to be frozen or to start from other weights.")
+    if recipe.start_share and recipe.start == "none":
+        raise TrainError("--start-share needs --start.")
     if recipe.start != "none":
         if not Path(recipe.start).is_file():
             raise TrainError(f"There are no weights at {recipe.start}.")

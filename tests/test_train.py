@@ -401,6 +401,7 @@ def test_encoder_weights_come_from_the_hub(make_folder: MakeFolder, tmp_path: Pa
         (FCN, Recipe(encoder_weights="hub"), "give a file"),
         (CHAIR, Recipe(freeze_encoder=True, architecture=PLAIN), "no encoder"),
         (FCN, Recipe(encoder_weights="nowhere.safetensors"), "no encoder weights at nowhere"),
+        (FCN, Recipe(start_share=0.5), "needs --start"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(spec, recipe: Recipe, says: str) -> None:
@@ -428,6 +429,23 @@ def test_a_run_can_start_from_trained_weights(make_folder: MakeFolder, tmp_path:
         build(CHAIR, Recipe(start=str(path)))  # of another encoder
     with pytest.raises(TrainError, match=r"no weights at nowhere\.safetensors"):
         build(CHAIR, Recipe(start="nowhere.safetensors"))
+
+
+@pytest.mark.parametrize(("share", "far"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_weights_keep_a_share_of_what_they_started_from(
+    make_folder: MakeFolder, tmp_path: Path, share: float, far: float
+) -> None:
+    def weights(folder: str) -> Tensor:
+        return load_network("chair-unet", tmp_path / folder).get_parameter("score.weight").data
+
+    first, data = replace(TINY, checks=1), [make_folder()]
+    train(CHAIR, data, tmp_path / "first", first)
+    onward = replace(first, start=str(tmp_path / "first" / "chair-unet.safetensors"), lr=0.1)
+    train(CHAIR, data, tmp_path / "learned", onward)
+    train(CHAIR, data, tmp_path / "blended", replace(onward, start_share=share))
+    expected = torch.lerp(weights("first"), weights("learned"), far)
+    torch.testing.assert_close(weights("blended"), expected, rtol=0, atol=1e-3)
+    assert not torch.allclose(weights("first"), weights("learned"), atol=0.01)
 
 
 def test_an_encoder_learns_what_its_teacher_sees() -> None:
