@@ -47,15 +47,15 @@ def sure_of_one(logits: Tensor, sure: float, cell: int) -> Tensor:
 
 def sure_of_many(logits: Tensor, sure: float, cell: int) -> Tensor:
     """Many classes: a region that is not sure of its class becomes background."""
-    top, chosen = logits.max(0)
-    probable = 1 / (logits - top).exp_().sum(0)  # softmax, of the chosen class alone
+    cells = logits[:, ::cell, ::cell].contiguous()
+    top, chosen = cells.max(0)
+    probable = 1 / (cells - top).exp_().sum(0)  # softmax, of the chosen class alone
     labels: Tensor = chosen.unique()  # type: ignore[no-untyped-call]
     labels = labels[labels > 0]
     if not len(labels):
         return logits
-    there = chosen == labels[:, None, None]  # [labels, h, w]
-    both = torch.stack([there & (probable >= sure), there]).float()
-    stays = reconstruct(*F.max_pool2d(both, cell, ceil_mode=True))  # [labels, cells, cells]
+    there = chosen == labels[:, None, None]  # [labels, cells, cells]
+    stays = reconstruct((there & (probable >= sure)).float(), there.float())
     around = F.max_pool2d(stays, 3, 1, 1)  # to where the next cell begins
     logits, margin = logits.clone(), math.log(sure / (1 - sure))
     for label, near in zip(labels.tolist(), around, strict=True):
