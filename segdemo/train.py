@@ -135,7 +135,7 @@ def train(
         with torch.autocast(place.type, fast, enabled=fast != torch.float32):
             scores = body.scores(padded(as_input(images, spec, place), body.stride))
             hinted = hints(images.to(place, non_blocking=True)) if hints else 0.0
-        labels = grown(labels.to(place, non_blocking=True), body.stride)
+        labels = padded(labels.to(place, non_blocking=True), body.stride, IGNORE)
         loss = segmentation_loss(scores.float(), labels) + hinted
         optimizer.zero_grad()
         if not loss.isfinite():
@@ -303,12 +303,6 @@ def as_input(images: Tensor, spec: ModelSpec, device: torch.device) -> Tensor:
     """What the network sees of a batch of crops, uint8 [B, 3, S, S]."""
     x = preprocess(images.to(device, non_blocking=True), spec, images.shape[-1])
     return x.to(memory_format=torch.channels_last)
-
-
-def grown(labels: Tensor, stride: int) -> Tensor:
-    """Labels, uint8 [B, S, S], grown to whole strides, as the input is; what came is IGNORE."""
-    right, below = -labels.shape[-1] % stride, -labels.shape[-2] % stride
-    return F.pad(labels, (0, right, 0, below), value=IGNORE)
 
 
 @torch.no_grad()

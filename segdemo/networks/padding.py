@@ -19,11 +19,12 @@ def on_padded(body: Callable[[Tensor], Tensor], x: Tensor, stride: int, cell: in
     return y[..., :height, :width]
 
 
-def padded(x: Tensor, stride: int) -> Tensor:
-    """`x`, [B, C, H, W], with its right and bottom edges repeated to whole strides.
+def padded(x: Tensor, stride: int, value: int | None = None) -> Tensor:
+    """`x`, [B, ..., H, W], grown on the right and below to whole strides.
 
-    Zeros would look like an object's edge.
+    By `value`, or where that is None by its edges, repeated: zeros would look like an object's.
     """
     height, width = x.shape[-2:]
     right, below = -width % stride, -height % stride
-    return F.pad(x, (0, right, 0, below), mode="replicate") if right or below else x
+    mode = "replicate" if value is None else "constant"
+    return F.pad(x, (0, right, 0, below), mode, value) if right or below else x

@@ -13,11 +13,12 @@ from ..errors import sentence
 from ..exports import bundle
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
-from ..predict import OPACITY, predict, predict_on, read
+from ..predict import OPACITY, predict
 from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
 from ..weights import WeightsError
+from .answers import Kept
 from .figures import MANY
 from .inputs import Photo, Share
 from .replies import fresh_folder, told
@@ -83,14 +84,12 @@ def compare(
         for each model a report as /segment gives it, or an error
     """
     try:
-        given_photo, folder = read(given(photo)), fresh_folder()
-        overlays, reports = [], []
-        for name in MODELS:
-            try:
-                prediction = predict_on(given_photo, name, threshold)
-            except WeightsError as error:
-                reports.append({"model": name, "error": sentence(error)})
+        folder, overlays, reports = fresh_folder(), [], []
+        for name, found in Kept(given(photo)).each(MODELS):
+            if isinstance(found, WeightsError):
+                reports.append({"model": name, "error": sentence(found)})
                 continue
+            prediction = found.at(threshold)
             overlays.append(str(prediction.save_overlay(folder, name, opacity)))
             reports.append(prediction.report())
         return overlays, reports
