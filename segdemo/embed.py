@@ -20,8 +20,8 @@ ROUTE = Route("/gradio.js", component)
 def iframe(address: str) -> str:
     """HTML of a frame with the page; without `allow` the webcam in it stays dark."""
     return (
-        f'<iframe src="{address}" allow="camera; clipboard-write" '
-        'width="100%" height="900" style="border: 0"></iframe>'
+        f'<iframe src="{address}" title="segdemo" allow="camera; clipboard-read; clipboard-write"'
+        ' width="100%" height="900" style="border: 0"></iframe>'
     )
 
 

@@ -146,7 +146,7 @@ def predict_on(
     runner = ready(spec).quick if quick else ready(spec)
 
     def run() -> tuple[Segmentation, float]:
-        with runner.lock, stage(spent, "network"):
+        with stage(spent, "network"):
             found = runner(photo.shown)
         return found, spent["network"]
 
@@ -154,9 +154,10 @@ def predict_on(
         # By pixels and not by visitor: everybody tries the same examples. The time is that of
         # the run, so that nobody learns from it who asked before.
         key = runner, photo.shown.shape, sha256(photo.shown.data).digest()
-        result, spent["network"] = RECENT.answer(key, run)
+        result, spent["network"] = RECENT.answer(key, run, runner.lock)
     else:
-        result, _ = run()
+        with runner.lock:
+            result, _ = run()
     result = replace(result, size=photo.size, threshold=threshold)
     log.info("answered", extra={"model": model, "milliseconds": dict(spent)})
     return Prediction(spec, result, photo.shown, spent)

@@ -3,8 +3,10 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 from .engine import Segmentation
 
@@ -25,22 +27,35 @@ class Recent:
         self._answers = OrderedDict[Hashable, tuple[float, Timed]]()
         self._lock = Lock()
 
-    def answer(self, key: Hashable, make: Callable[[], Timed]) -> Timed:
-        """The answer to `key`, made if it is not known."""
+    def answer(
+        self, key: Hashable, make: Callable[[], Timed], turn: AbstractContextManager[Any]
+    ) -> Timed:
+        """The answer to `key`, made if it is not known.
+
+        turn: what `make` waits for; while it waits another may make the same.
+        """
         self.forget()
-        with self._lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                return self._answers[key][1]
-        made, milliseconds = make()
-        made = replace(made)  # without its labels, which take more
+        if known := self._known(key):
+            return known
+        with turn:
+            if known := self._known(key):
+                return known
+            made, milliseconds = make()
+            made = replace(made)  # without its labels, which take more
+            with self._lock:
+                if key not in self._answers:
+                    self._answers[key] = time.monotonic(), (made, milliseconds)
+                    self.bytes += made.logits.nbytes
+                while self.bytes > self.limit:
+                    self._drop(next(iter(self._answers)))
+        return made, milliseconds
+
+    def _known(self, key: Hashable) -> Timed | None:
         with self._lock:
             if key not in self._answers:
-                self._answers[key] = time.monotonic(), (made, milliseconds)
-                self.bytes += made.logits.nbytes
-            while self.bytes > self.limit:
-                self._drop(next(iter(self._answers)))
-        return made, milliseconds
+                return None
+            self._answers.move_to_end(key)
+            return self._answers[key][1]
 
     def forget(self) -> None:
         """Drop what is older than MAX_AGE."""

@@ -1,5 +1,10 @@
 """The same photo again is answered from what is kept, and no more is kept than may be."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from threading import Barrier, Lock
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +58,7 @@ def test_no_more_is_kept_than_may_be() -> None:
             made.append(key)
             return answer(size)
 
-        assert recent.answer(key, make)[0].size == (size, 1)
+        assert recent.answer(key, make, nullcontext())[0].size == (size, 1)
         assert recent.bytes <= recent.limit
 
     for key in "abca":  # a, asked for again, is the last to go
@@ -65,6 +70,27 @@ def test_no_more_is_kept_than_may_be() -> None:
     assert "".join(made) == "abcd" + "b" + "large"
 
 
+def test_who_waits_for_the_same_takes_what_another_has_made() -> None:
+    recent, turn, made = Recent(limit=1000), Lock(), list[int]()
+    both = Barrier(2)
+
+    def make() -> tuple[Segmentation, float]:
+        made.append(1)
+        return answer(1)
+
+    def ask() -> None:
+        both.wait()
+        assert recent.answer("a", make, turn)[0].size == (1, 1)
+
+    with ThreadPoolExecutor() as pool:
+        turn.acquire()  # as long as both find nothing
+        asked = [pool.submit(ask) for _ in range(2)]
+        time.sleep(0.3)
+        turn.release()
+    assert [each.result() for each in asked] == [None, None]
+    assert made == [1]
+
+
 def test_what_cannot_be_answered_is_not_kept() -> None:
     recent = Recent(limit=1000)
 
@@ -72,14 +98,14 @@ def test_what_cannot_be_answered_is_not_kept() -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        recent.answer("a", fail)
-    assert recent.answer("a", lambda: answer(1))[0].size == (1, 1)
+        recent.answer("a", fail, nullcontext())
+    assert recent.answer("a", lambda: answer(1), nullcontext())[0].size == (1, 1)
 
 
 def test_nothing_is_kept_for_longer_than_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     recent, now = Recent(limit=1000), 0.0
     monkeypatch.setattr("segdemo.recent.time.monotonic", lambda: now)
-    recent.answer("a", lambda: answer(10))
+    recent.answer("a", lambda: answer(10), nullcontext())
     now = 3599.0
     recent.forget()
     assert recent.bytes == 40

@@ -2,13 +2,16 @@
   const { language, translator } = window.segdemo;
   const apps = document.querySelectorAll("gradio-app"); // the rest of the document may be others'
   for (const app of apps) app.lang = language;
-  if (window.__gradio_mode__ === "app") document.documentElement.lang = language;
 
   // Gradio's own parts come in English, and Gradio knows no Vietnamese: replace the texts we know.
   const own = translator(/^(said|gradio|tab)_|^(gone|photos?|camera|truth|many_(run|zip))$/);
   const LABELS = ["aria-label", "title", "placeholder"];
   // Our own parts are in the visitor's language; names of files and code are nobody's.
   const LEFT = ".html-container, #card, .stem, code, pre";
+  if (window.__gradio_mode__ === "app") {
+    document.documentElement.lang = language;
+    document.title = own(document.title) ?? document.title;
+  }
   const put = (node) => {
     const element = node instanceof Text ? node.parentElement : node;
     if (!(element instanceof Element) || element.closest(LEFT)) return;
@@ -18,6 +21,9 @@
       if (ours && ours !== words) node.data = node.data.replace(words, () => ours);
       return;
     }
+    // Else what is read out would not tell whether the camera runs: the button's own words do.
+    if (element.closest("#camera") && element.getAttribute("aria-label") === "capture photo")
+      element.removeAttribute("aria-label");
     for (const label of LABELS) {
       const words = element.getAttribute(label);
       const ours = words && own(words);
@@ -39,10 +45,10 @@
       subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: LABELS,
     });
   }
-  document.title = own(document.title) ?? document.title;
 
   // A camera that faces the visitor is shown as a mirror; what it takes is not (style.css).
   const mirror = ({ target }) => {
+    if (!target.closest("#photo, #camera")) return; // somebody else's
     const track = target.srcObject?.getVideoTracks?.()[0];
     if (track) target.classList.toggle("facing", track.getSettings().facingMode !== "environment");
   };

@@ -48,17 +48,17 @@ def build_page() -> gr.Blocks:
     ) as page:
         add_endpoints()  # first, so that their names are free
         drawn("words", '<h1 data-t="title"></h1><p data-t="intro"></p>', elem_id="intro")
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab(ENGLISH["tab_photo"]):
                 model = add_photo_tab()
             with gr.Tab(ENGLISH["tab_live"]):
-                add_live_tab()
+                add_live_tab(tabs)
             with gr.Tab(ENGLISH["tab_many"]):
                 add_many_tab()
             with gr.Tab(ENGLISH["tab_models"]) as models_tab:
                 add_models_tab(models_tab)
-            with gr.Tab(ENGLISH["tab_code"]):
-                add_code_tab(model)
+            with gr.Tab(ENGLISH["tab_code"]) as code_tab:
+                add_code_tab(code_tab, model)
         drawn("words", '<p data-t="privacy"></p>', elem_id="privacy")
     # Closed to calls that would pass by the queue.
     page.queue(max_size=QUEUE, default_concurrency_limit=2, api_open=False)
@@ -125,13 +125,12 @@ def add_photo_tab() -> gr.HTML:
         [photo, model, kept],
         [seen, kept],
         trigger_mode="always_last",
-        scroll_to_output=True,  # on a phone the answer lies below the photo
         **NETWORK,
     )
     # The other tabs are worked out when they are looked at, and again after a change.
     open_tab, changes = gr.State("see"), gr.State(0)
     looked.then(lambda count: count + 1, changes, changes, **TOLD)
-    see_tab.select(lambda: "see", None, open_tab, **TOLD)
+    see_tab.select(lambda: "see", None, open_tab, trigger_mode="always_last", **TOLD)
     scores = [photo, model, truth, names, threshold, kept]
     others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
         (compare_tab, "compare", figures.compare, [photo, kept], compared),
@@ -139,7 +138,7 @@ def add_photo_tab() -> gr.HTML:
         (inside_tab, "inside", figures.look_inside, [photo, model], inside),
     ]
     for tab, name, work, inputs, output in others:
-        tab.select(partial(str, name), None, open_tab, **TOLD)
+        tab.select(partial(str, name), None, open_tab, trigger_mode="always_last", **TOLD)
         gr.on(
             [open_tab.change, changes.change, *([truth.change] if output is scored else [])],
             figures.if_open(name, work),
@@ -156,15 +155,16 @@ def add_photo_tab() -> gr.HTML:
         trigger_mode="multiple",  # none of two clicks in a row is lost
         **NETWORK,
     )
-    seen.settle(answers.settled, None, threshold, **AT_ONCE)
+    seen.settle(answers.settled, None, threshold, trigger_mode="multiple", **AT_ONCE)
     # What comes from an example goes when the visitor brings something.
     gr.on([photo.upload, photo.clear], lambda: None, None, truth, **AT_ONCE)
     gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
-    shelf.pick(examples.pick, None, [photo, model, truth, names], **AT_ONCE)
+    chosen = [photo, model, truth, names]
+    shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)
     return model
 
 
-def add_live_tab() -> None:
+def add_live_tab(tabs: gr.Tabs) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280, scale=2):
             frames = Photo(
@@ -179,7 +179,7 @@ def add_live_tab() -> None:
             drawn("words", '<p data-t="live_limit"></p>', elem_classes="note")
         with gr.Column(min_width=280, scale=3):
             seen = viewer("live-viewer", live=True)
-    frames.stream(
+    live = frames.stream(
         answers.frame,
         [frames, model],
         seen,
@@ -190,6 +190,15 @@ def add_live_tab() -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    # Gradio's camera runs on, and sends, when its time is over, after Stop and in another tab: it
+    # ends when it is taken off the page.
+    off = live.then(lambda: gr.update(visible=False), None, frames, **AT_ONCE)
+    off.then(lambda: gr.update(visible=True), None, frames, **AT_ONCE)
+    tabs.select(is_live, None, frames, trigger_mode="multiple", **AT_ONCE)
+
+
+def is_live(opened: gr.SelectData) -> dict[str, Any]:
+    return gr.update(visible=opened.value == ENGLISH["tab_live"])
 
 
 def add_many_tab() -> None:
@@ -224,10 +233,11 @@ def add_models_tab(tab: gr.Tab) -> None:
         models.present,
         model,
         [facts, card],
+        trigger_mode="always_last",
         **AT_ONCE,
     )
 
 
-def add_code_tab(model: gr.HTML) -> None:
+def add_code_tab(tab: gr.Tab, model: gr.HTML) -> None:
     snippets = drawn("snippets", value=next(iter(MODELS)), snippets=SNIPPETS, elem_id="snippets")
-    model.change(lambda name: name, model, snippets, **AT_ONCE)
+    tab.select(lambda name: name, model, snippets, **AT_ONCE)

@@ -37,10 +37,12 @@ async function pixels(url) {
   return { width, height, data: scratch.getImageData(0, 0, width, height).data };
 }
 
-// The first channel of a grey picture.
+// The values of a grey picture. Browsers that hide who somebody is change a pixel here and there, in
+// one channel: two that agree are right.
 function grey({ data }) {
   const values = new Uint8Array(data.length / 4);
-  for (let i = 0; i < values.length; i++) values[i] = data[4 * i];
+  for (let i = 0, p = 0; i < values.length; i++, p += 4)
+    values[i] = data[p] === data[p + 1] ? data[p] : data[p + 2];
   return values;
 }
 
@@ -179,6 +181,14 @@ function facts({ size, milliseconds, device }) {
 function message(text, state) {
   root.dataset.state = state;
   $(".message").textContent = text;
+  $(".told").textContent = ""; // what was said of another answer
+}
+
+// On a phone the answer lies below the photo.
+function come() {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!props.live && root.getBoundingClientRect().top > 0.8 * innerHeight)
+    root.scrollIntoView({ behavior: still ? "auto" : "smooth" });
 }
 
 async function update() {
@@ -186,7 +196,8 @@ async function update() {
   const mine = ++turn;
   if (!value?.photo) {
     shown = null;
-    return message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
+    message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
+    return value && come();
   }
   // Frames may come faster than they are decoded: the latest is taken up when this one is done.
   if (props.live && busy) return;
@@ -199,7 +210,7 @@ async function update() {
     const first = grey(map);
     shown = { photo: photo.data, first, sure: sure && grey(sure), width: photo.width, height: photo.height };
   } catch {
-    return message(t("gone"), "error");
+    return mine === turn && message(t("gone"), "error");
   } finally {
     busy = false;
     if (props.live && mine !== turn) update();
@@ -211,6 +222,7 @@ async function update() {
   facts(value);
   draw();
   if (props.live) return;
+  come();
   const lines = $$(".classes li").map((line) => [...line.querySelectorAll("span, b")].map((part) => part.textContent));
   $(".told").textContent = lines.map((parts) => parts.join(" ")).join(", "); // to be read out
 }
@@ -218,12 +230,13 @@ async function update() {
 for (const radio of $$(".views input")) radio.addEventListener("change", draw);
 sliders.divider.addEventListener("input", draw);
 sliders.opacity.addEventListener("input", () => (tell(), draw()));
+let settling; // the server is told of the threshold when it rests, and a held key is at no rest
 sliders.threshold.addEventListener("input", () => {
   tell();
   if (shown) relabel(), list(), draw();
+  clearTimeout(settling);
+  settling = setTimeout(() => trigger("settle", { threshold: Number(sliders.threshold.value) }), 300);
 });
-
-sliders.threshold.addEventListener("change", () => trigger("settle", { threshold: Number(sliders.threshold.value) }));
 
 const peeking = (on) => () => ((peek = on), draw());
 canvas.addEventListener("pointerdown", (event) => event.button === 0 && peeking(true)());
