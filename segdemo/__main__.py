@@ -28,11 +28,25 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0, or 2 with one line on stderr where it cannot be done.
+    """Run one command; 0, or with one line on stderr 2 where it cannot be done, 130 if stopped.
 
     What is not foreseen is told in a line too; `python -X dev -m segdemo` shows its traceback.
     """
     options = parser().parse_args(arguments)
+    try:
+        return run(options)
+    except ModuleNotFoundError as error:
+        if sys.flags.dev_mode:
+            raise
+        told = f"{error.name} is not installed: set up the environment as README.md says, or use it"
+        print(f"segdemo: {told}, as .venv/bin/python -m segdemo", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("segdemo: stopped", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for the names of files
@@ -64,15 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"segdemo: {place}{error.strerror or error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError:
+        raise
     except Exception as error:  # broad: a last line of defence, from full memory to our mistakes
         if sys.flags.dev_mode:
             raise
         what = str(error).partition("\n")[0]
         print(f"segdemo: {type(error).__name__}: {what}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("segdemo: stopped", file=sys.stderr)
-        return 130
     return 0
 
 
@@ -102,7 +115,7 @@ def parser() -> Parser:
     command.set_defaults(run=run_choose)
     add_model_and_data(command)
     command.add_argument("--input-sizes", type=numbers, help="of the longer side, as 288,320")
-    command.add_argument("--sures", type=probabilities, help="0.5..1, as 0.5,0.9")
+    command.add_argument("--sures", type=probabilities, help="from 0.5, below 1, as 0.5,0.9")
 
     command = commands.add_parser("train", help="train a model on folders of photos and masks")
     command.set_defaults(run=run_train)

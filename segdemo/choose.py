@@ -23,8 +23,8 @@ class Choice:
     """A model with this `input_size` and `sure`, and what it reaches.
 
     iou: the figure of each data folder, as `evaluate` has it, in float32.
-    alarms: share of the photos without a class, of all classes and folders, that are painted
-        with it, 0..1; None where every photo has them all.
+    alarms: share of the photos without a class, of all folders and classes but the background,
+        that are painted with it, 0..1; None where every photo has them all.
     changed: share of the labels that are others in the precision of the page, 0..1.
     """
 

@@ -104,7 +104,9 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
             f"{', '.join(spec.classes[1:])}."
         )
 
-    found = sorted(path for path in (root / split / "images").glob("*") if path.is_file())
+    # Without hidden files, which file managers leave.
+    files = (path for path in (root / split / "images").glob("[!.]*") if path.is_file())
+    found = sorted(files)
     masks = tuple(root / split / "masks" / f"{path.stem}.png" for path in found)
     for image, mask in zip(found, masks, strict=True):
         if not mask.is_file():

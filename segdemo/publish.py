@@ -102,14 +102,15 @@ def publish(
     the Space has it, or the free CPU. Raises PublishError, WeightsError.
     """
     specs, api, repo = list(specs), HfApi(), namespace
-    contents = [model_files(spec) for spec in specs]
+    contents = [model_files(spec, namespace) for spec in specs]
     try:
         check_token(api, namespace)
         changes = []
         for spec, files in zip(specs, contents, strict=True):
             repo = repo_name(spec, namespace)
             changes.append(compare(api, repo, "model", files))
-        revisions = {change.repo: change.revision for change in changes}
+        # Where there will be another one, what names it changes too.
+        revisions = {change.repo: "" if change.needed else change.revision for change in changes}
         plan = [str(change) for change in changes if change.needed]
         if space:
             repo = f"{namespace}/{SPACE}"
@@ -155,7 +156,7 @@ def check_token(api: HfApi, namespace: str) -> None:
         raise PublishError(f"HF_TOKEN may write to {', '.join(names)}, not to {namespace}.")
 
 
-def model_files(spec: ModelSpec) -> Files:
+def model_files(spec: ModelSpec, namespace: str) -> Files:
     """What the repository of a model holds. Raises PublishError, WeightsError."""
     facts, card = read_facts(spec), card_path(spec)
     if not card.is_file():
@@ -165,9 +166,23 @@ def model_files(spec: ModelSpec) -> Files:
     return {
         FILE: find_weights(spec),
         "config.json": facts_text(config),
-        "README.md": card,
+        "README.md": (card.read_text("utf-8") + how_to_use(spec, namespace)).encode(),
         **{path.name: path for path in pictures(spec)},
     }
+
+
+def how_to_use(spec: ModelSpec, namespace: str) -> str:
+    """What a card says to those who find it on the Hub."""
+    return f"""
+## How to use it
+
+The Space `{namespace}/{SPACE}` is the page that shows it, and the package that it belongs to. In a
+clone of that, set up as it says there:
+
+```
+python -m segdemo predict photo.jpg --model {spec.name} --out answers
+```
+"""
 
 
 def pictures(spec: ModelSpec) -> list[Path]:

@@ -77,7 +77,7 @@ class Refusal(Exception):
 class Service:
     """What runs beside the page: its gate, health and metrics.
 
-    files: the folder of visitors' files. metrics: whether to serve /metrics.
+    files: the folder of visitors' files. metrics: what /metrics serves, if anything.
     """
 
     def __init__(self, files: Path, metrics: Metrics | None = None) -> None:

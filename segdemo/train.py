@@ -358,6 +358,14 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
     return named | {k: Path(named[k]).name for k in ("start", "encoder_weights")}
 
 
+def minutes_before(spec: ModelSpec, recipe: Recipe) -> float:
+    """How long the weights were trained that the run went on from, if their facts lie beside."""
+    folder = Path(recipe.start).parent
+    if recipe.start == "none" or not (folder / f"{spec.name}.json").is_file():
+        return 0.0
+    return float(read_facts(spec, folder)["minutes"])
+
+
 def ship(
     spec: ModelSpec,
     network: nn.Module,
@@ -384,7 +392,7 @@ def ship(
         "input": {"size": spec.input_size, "mean": list(spec.mean), "std": list(spec.std)},
         "data": [root.resolve().name for root in roots],
         "recipe": recipe_facts(recipe),
-        "minutes": round(state["seconds"] / 60, 1),
+        "minutes": round(minutes_before(spec, recipe) + state["seconds"] / 60, 1),
         "date": datetime.now(UTC).date().isoformat(),
         "licence": "research and demonstration only: see the card for the data and their terms",
         "curve": state["curve"],

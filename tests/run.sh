@@ -26,11 +26,10 @@ with sync_playwright() as playwright:
     print(playwright.chromium.executable_path)')
 if [ ! -x /usr/bin/chromium ] && [ ! -x "$own" ]; then
     if grep -q '^ID=debian' /etc/os-release; then
-        $as_root apt-get update -q
-        $as_root apt-get install -qy --no-install-recommends chromium
+        $as_root apt-get update -q && $as_root apt-get install -qy --no-install-recommends chromium
     else
         .venv/bin/playwright install --with-deps chromium
-    fi
+    fi || echo "not installed: chromium"
 fi
 
 .venv/bin/ruff format --check .

@@ -46,6 +46,12 @@ def test_several_folders_and_an_absent_split(make_folder: MakeFolder) -> None:
     assert [f.name for f in open_folders(roots, "test", CHAIR)] == ["a"]
 
 
+def test_hidden_files_are_no_photos(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    (root / "train" / "images" / ".DS_Store").write_bytes(b"of a file manager")
+    assert len(open_folder(root, "train", CHAIR)) == 4
+
+
 def describe(root: Path, text: str) -> None:
     (root / "dataset.json").write_text(text)
 

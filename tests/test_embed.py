@@ -62,11 +62,14 @@ def test_in_a_frame_of_another_origin(url: str, browser: Browser, host, by) -> N
 
 @pytest.mark.parametrize("by", [give, photograph])
 def test_as_an_element_of_another_origin(url: str, browser: Browser, host, by) -> None:
-    with visit(browser, host(web_component(url))) as page:
+    with visit(browser, host('<hr class="divider">' + web_component(url))) as page:
         assert page.locator("iframe").count() == 0
         by(page, CHAIR) if by is give else by(page)
         expect_a_chair(page)
-        # The other page stays where it is, and is not taken for ours.
+        # The other page stays as it is and where it is, and is not taken for ours.
+        expect(page.locator("hr.divider")).to_be_visible()
+        expect(page.locator("#viewer .divider")).to_be_hidden()
+        assert page.title() == "Somebody's page"
         with page.expect_download() as download:
             page.locator("#viewer .takes button[value='mask.png']").click()
         assert download.value.suggested_filename.endswith(".mask.png")

@@ -58,6 +58,7 @@ def test_publish_and_publish_again(hub: Hub, mine: Path, capsys) -> None:
         card = ModelCard(files["README.md"].decode())
         assert {result.dataset_name for result in card.data.eval_results} >= {"examples"}
         assert set(re.findall(r"!\[.+?\]\((.+?)\)", card.text)) <= set(files)
+        assert "someone/segdemo" in card.text
         assert read_facts(MODELS[name])["hub"] == {"repo": repo, "revision": revision}
 
     hub.asked.clear()
@@ -111,9 +112,14 @@ def test_only_what_changed_is_published(hub: Hub, mine: Path, capsys) -> None:
     assert publish("--space", "--dry-run") == 0
     assert capsys.readouterr().out.splitlines() == [
         "model someone/segdemo-fcn: update, write README.md",
-        "space someone/segdemo: update, write weights/fcn.md, delete segdemo/removed.py",
+        "space someone/segdemo: update, write weights/fcn.json, weights/fcn.md, README.md, "
+        "delete segdemo/removed.py",
     ]
+    held = space.commits[-1][1]
     assert publish("--space") == 0
+    files = space.commits[-1][1]
+    wrote = {path for path in files if files[path] != held.get(path)}
+    assert wrote == {"weights/fcn.json", "weights/fcn.md", "README.md"}
     assert not [line for line in hub.asked if line.startswith("PUT")]  # no weights again
     now = read_facts(MODELS["fcn"])["hub"]["revision"]
     assert now == hub.repos["model", "someone/segdemo-fcn"].commits[-1][0] != before

@@ -181,6 +181,24 @@ def test_a_mistyped_option_is_answered_before_torch_is_imported() -> None:
     assert not re.search(r"\| *torch$", done.stderr, re.MULTILINE)
 
 
+def test_what_is_not_installed_is_one_line_too() -> None:
+    bare = [sys.executable, "-S", "-m", "segdemo", "models"]  # without what pip has installed
+    done = subprocess.run(bare, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is not installed" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_command_is_stopped_while_it_is_still_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "run", stop)
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "segdemo: stopped\n"
+
+
 def test_what_nobody_foresaw_is_one_line_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ from segdemo.train import (
     settle,
     train,
 )
+from segdemo.weights import read_facts, write_facts
 
 CHAIR, CAR, FCN = (MODELS[name] for name in ("chair-unet", "car-unet-vgg16", "fcn"))
 PLAIN = {"encoder": "plain", "base": 4}
@@ -446,6 +447,9 @@ def test_weights_keep_a_share_of_what_they_started_from(
     expected = torch.lerp(weights("first"), weights("learned"), far)
     torch.testing.assert_close(weights("blended"), expected, rtol=0, atol=1e-3)
     assert not torch.allclose(weights("first"), weights("learned"), atol=0.01)
+    facts = read_facts(CHAIR, tmp_path / "first")
+    write_facts(tmp_path / "first", CHAIR, facts | {"minutes": 60.0})
+    assert train(CHAIR, data, tmp_path / "on", onward)["minutes"] >= 60
 
 
 def test_an_encoder_learns_what_its_teacher_sees() -> None:

@@ -1,6 +1,6 @@
 // The facts of a model's weights, and the curve of its training.
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDE, HIGH, LEFT, BELOW] = [560, 200, 44, 24];
+const [WIDE, HIGH, LEFT, BELOW] = [560, 200, 54, 28];
 
 function svg(tag, attributes, text = "") {
   const node = document.createElementNS(SVG, tag);
@@ -18,7 +18,7 @@ function curve(scored) {
   const drawing = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": t("curve") });
   for (const val of [0, top / 2, top]) {
     drawing.append(svg("line", { x1: LEFT, x2: WIDE - 8, y1: y(val), y2: y(val), class: "rule" }));
-    drawing.append(svg("text", { x: LEFT - 6, y: y(val) + 4, "text-anchor": "end" }, number(val, 2)));
+    drawing.append(svg("text", { x: LEFT - 6, y: y(val) + 5, "text-anchor": "end" }, number(val, 2)));
   }
   for (const step of [0, steps])
     drawing.append(svg("text", { x: x(step), y: HIGH - 6, "text-anchor": step ? "end" : "start" }, number(step)));
