@@ -1,6 +1,7 @@
 """What training does to photos so that a model meets what visitors will bring."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,23 @@ from torchvision.transforms.v2 import functional as tvf
 
 from .data import IGNORE
 
+BILINEAR = v2.InterpolationMode.BILINEAR
 Sample = tuple[Tensor, Tensor]  # uint8 image [3, H, W], uint8 labels [H, W]
+
+
+class ResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]
+    """torchvision's, but for labels: it would lay them half a pixel too far below and right."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, tv.Mask):
+            return tv.Mask(resized(tvf.crop(inpt, **params).as_subclass(Tensor), self.size))
+        return super().transform(inpt, params)
+
+
+def resized(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Labels [H, W] of another size, each the one in the middle of its pixel."""
+    exact = v2.InterpolationMode.NEAREST_EXACT
+    return tvf.resize(labels[None], list(size), interpolation=exact)[0]
 
 
 def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]]:
@@ -22,10 +39,10 @@ def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[
     fill = {tv.Image: 127, tv.Mask: IGNORE}
     compose: Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]] = v2.Compose(
         [
-            v2.RandomResizedCrop(size, scale=(crop, 1.0), ratio=(0.55, 1.8), antialias=True),
+            ResizedCrop(size, scale=(crop, 1.0), ratio=(0.55, 1.8), antialias=True),
             v2.RandomHorizontalFlip(),
             # After the crop, where it is cheap.
-            v2.RandomApply([v2.RandomRotation(12, fill=fill)], p=0.25),
+            v2.RandomApply([v2.RandomRotation(12, BILINEAR, fill=fill)], p=0.25),
             v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.03)], p=0.7),
             v2.RandomGrayscale(0.05),
             v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.5))], p=0.1),
@@ -49,7 +66,7 @@ def paste(sample: Sample, background: Sample) -> Sample:
     top = int(torch.randint(height - h + 1, ()))
     left = int(torch.randint(width - w + 1, ()))
     image = tvf.resize(image, [h, w], antialias=True)
-    labels = tvf.resize(labels[None], [h, w], interpolation=v2.InterpolationMode.NEAREST)[0]
+    labels = resized(labels, [h, w])
 
     pixels = (slice(top, top + h), slice(left, left + w))
     solid = (labels != 0) & (labels != IGNORE)
