@@ -88,7 +88,8 @@ def train(
     if hints:
         groups.append({"params": list(hints.parameters()), "scale": 1.0})
     optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "curve": [], "best": -1.0}
+    before = seconds_before(spec, recipe)
+    state: dict[str, Any] = {"step": 0, "seconds": before, "curve": [], "best": -1.0}
     best = average.state_dict()
     if resume and checkpoint.exists():
         saved = read_checkpoint(checkpoint)
@@ -212,6 +213,15 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
             f"{recipe.encoder_weights} holds no weights for the encoder of {spec.name}."
         ) from error
     return network
+
+
+def seconds_before(spec: ModelSpec, recipe: Recipe) -> float:
+    """How long the weights were trained that a run goes on from, if their facts lie beside."""
+    start = Path(recipe.start)
+    if recipe.start == "none" or not start.with_name(f"{spec.name}.json").is_file():
+        return 0.0
+    facts = read_facts(spec, start.parent)
+    return 60.0 * facts.get("minutes", 0.0) if facts.get("sha256") == sha256_of(start) else 0.0
 
 
 def encoder_file(spec: ModelSpec, recipe: Recipe) -> Path:
@@ -358,14 +368,6 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
     return named | {k: Path(named[k]).name for k in ("start", "encoder_weights")}
 
 
-def minutes_before(spec: ModelSpec, recipe: Recipe) -> float:
-    """How long the weights were trained that the run went on from, if their facts lie beside."""
-    folder = Path(recipe.start).parent
-    if recipe.start == "none" or not (folder / f"{spec.name}.json").is_file():
-        return 0.0
-    return float(read_facts(spec, folder)["minutes"])
-
-
 def ship(
     spec: ModelSpec,
     network: nn.Module,
@@ -392,7 +394,7 @@ def ship(
         "input": {"size": spec.input_size, "mean": list(spec.mean), "std": list(spec.std)},
         "data": [root.resolve().name for root in roots],
         "recipe": recipe_facts(recipe),
-        "minutes": round(minutes_before(spec, recipe) + state["seconds"] / 60, 1),
+        "minutes": round(state["seconds"] / 60, 1),
         "date": datetime.now(UTC).date().isoformat(),
         "licence": "research and demonstration only: see the card for the data and their terms",
         "curve": state["curve"],
