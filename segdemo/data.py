@@ -105,8 +105,7 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         )
 
     # Without hidden files, which file managers leave.
-    files = (path for path in (root / split / "images").glob("[!.]*") if path.is_file())
-    found = sorted(files)
+    found = sorted(path for path in (root / split / "images").glob("[!.]*") if path.is_file())
     masks = tuple(root / split / "masks" / f"{path.stem}.png" for path in found)
     for image, mask in zip(found, masks, strict=True):
         if not mask.is_file():

@@ -48,6 +48,15 @@ def test_of_many_classes_what_is_not_sure_becomes_background() -> None:
     assert np.array_equal(labels, np.where(truth == 2, 0, truth))
 
 
+@pytest.mark.parametrize("pixels", [4, 8])
+def test_of_many_classes_no_thing_is_overlooked_however_small(pixels: int) -> None:
+    logits = np.zeros((3, 40, 60), np.float32)
+    logits[0] = 3
+    logits[1, 9:11, 9:11], logits[2, 29:31, 41:43] = 9, 4  # probabilities of 0.997 and 0.7
+    labels = only_sure(logits, SURE, pixels).argmax(0)
+    assert (labels[9:11, 9:11] == 1).all() and not (labels == 2).any()
+
+
 def test_an_unsure_class_goes_without_what_is_beside_it() -> None:
     logits = np.zeros((3, 64, 96), np.float32)
     logits[0] = 3
