@@ -3,7 +3,9 @@
 import codecs
 import os
 import stat
+import threading
 import warnings
+from contextlib import nullcontext
 from io import BytesIO
 
 import numpy as np
@@ -19,6 +21,9 @@ MAX_SIDE = 20_000  # panoramas fit; a strip a million pixels long is no photo an
 MAX_SCANS = 500  # a JPEG has 1 to 12; each costs a pass over all pixels, so thousands cost hours
 # What cameras, phones and browsers save. Few, because every decoder is a door for hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+BAND = 512  # rows of what is converted at a time
+SMALL = 4_000_000  # pixels; larger pictures take much memory, so few are decoded at the same time
+LARGE = threading.BoundedSemaphore(2)
 SHOWN = 1280  # pixels: the longer side of what a screen shows
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"  # the same, as people know them
 
@@ -34,6 +39,7 @@ UPRIGHT = {
 }
 SIDEWAYS = {UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
 
+Box = tuple[float, float, float, float]  # left, top, right and bottom, in pixels
 Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 register_heif_opener()
@@ -152,19 +158,14 @@ def _decode(
         width, height = image.size
         _check_size(width, height, max_pixels)  # only the header has been read so far
         tall, wide = shown_size(height, width, side or MAX_SIDE)
+        box: Box = (0, 0, width, height)
         if image is not source:  # a caller's own image would become smaller for them too
-            image.draft(None, (wide, tall))  # a JPEG can decode at a half, a quarter or an eighth
-        image.load()
-        turn = _turn(image)
-        times = min(image.width // wide, image.height // tall)
-        if times > 1 and image.mode in ("L", "RGB", "CMYK"):
-            image = image.reduce(times)
-        rgb = _to_rgb(image)
-        if rgb.size != (wide, tall):  # Pillow would copy all of it else
-            rgb = rgb.resize((wide, tall))
-        if turn is not None:
-            rgb = rgb.transpose(turn)
-        return np.array(rgb), (height, width) if turn not in SIDEWAYS else (width, height)
+            # A JPEG can decode at a half, a quarter or an eighth: the box is what it then fills.
+            drafted = image.draft(None, (wide, tall))
+            box = drafted[1] if drafted else box
+        with LARGE if image.width * image.height > SMALL else nullcontext():
+            rgb, turn = _pixels(image, wide, tall, box)
+        return rgb, (height, width) if turn not in SIDEWAYS else (width, height)
     except BadImage:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError) as error:
@@ -175,6 +176,33 @@ def _decode(
         raise BadImage(
             "This picture is damaged or cut off: copy or save it again and try again."
         ) from error
+
+
+def _pixels(
+    image: Image.Image, wide: int, tall: int, box: Box
+) -> tuple[NDArray[np.uint8], Image.Transpose | None]:
+    """An opened picture at the size it is wanted in, upright, and what turned it.
+
+    box: how much of its width and height is the picture: of its last pixels perhaps only a part.
+    """
+    image.load()
+    turn = _turn(image)
+    if image.mode.startswith(("I", "F")):
+        image = _grey_to_8_bits(image)
+    times = min(image.width // wide, image.height // tall)
+    if image.has_transparency_data:
+        rgb = _over_white(image, times)
+    else:
+        if image.mode not in ("L", "RGB", "CMYK"):
+            times = 1
+        rgb = _to_rgb(image.reduce(times) if times > 1 else image)
+    # Not all of what was made smaller: it was rounded up, and the picture would come out shifted.
+    box = (0, 0, box[2] / times, box[3] / times)
+    if box != (0, 0, wide, tall):  # Pillow would copy it, too
+        rgb = rgb.resize((wide, tall), box=box)
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    return np.array(rgb), turn
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -236,15 +264,28 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
+def _over_white(image: Image.Image, times: int) -> Image.Image:
+    """A loaded picture with transparency over white, RGB, `times` smaller.
+
+    A band at a time: of all of it at once there would be four copies.
+    """
+    rgb = Image.new("RGB", (-(-image.width // times), -(-image.height // times)))
+    rows = max(1, BAND // times) * times
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(image.height, top + rows)))
+        if part.mode == "La":  # Pillow can turn premultiplied grey into LA, but into nothing else
+            part = part.convert("LA")
+        if times > 1:  # premultiplied, so that what is hidden does not colour its neighbours
+            part = part.convert("RGBA").convert("RGBa").reduce(times)
+        rgb.paste(_to_rgb(part), (0, top // times))
+    return rgb
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A loaded picture of any mode becomes RGB: in sRGB, transparency over white."""
-    if image.mode == "La":  # Pillow can turn premultiplied grey into LA, but into nothing else
-        image = image.convert("LA")
+    """A loaded picture of 8 bits becomes RGB: in sRGB, transparency over white."""
     profile = image.info.get("icc_profile")
     rgba = None
-    if image.mode.startswith(("I", "F")):
-        image = _grey_to_8_bits(image)
-    elif image.has_transparency_data:
+    if image.has_transparency_data:
         rgba = image.convert("RGBA")  # which also undoes premultiplied colours
         image = rgba.convert("RGB")
     elif image.mode not in ("L", "RGB", "CMYK"):  # the modes that profiles are made for
@@ -256,7 +297,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             image = ImageCms.profileToProfile(image, given, wanted, outputMode="RGB") or image
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
             pass  # a broken profile, or one for another kind of picture: do without
-    image = image.convert("RGB")
+    if image.mode != "RGB":  # Pillow would copy all of it
+        image = image.convert("RGB")
     if rgba is not None:
         colours, image = image, Image.new("RGB", image.size, "white")
         image.paste(colours, mask=rgba.getchannel("A"))
@@ -265,14 +307,25 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _grey_to_8_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits, or float, becomes mode L. Pillow itself would cut off at 255."""
-    values = np.array(image, dtype=np.float32)
-    values = np.where(np.abs(values) < 1e30, values, 0)  # NaN and infinity have no grey
-    low, high = min(values.min(), 0), values.max()
+    stored = np.asarray(image)
+    parts = [slice(top, top + BAND) for top in range(0, len(stored), BAND)]
+
+    def values(part: slice) -> NDArray[np.float32]:
+        found = stored[part].astype(np.float32)
+        return np.where(np.abs(found) < 1e30, found, 0)  # NaN and infinity have no grey
+
+    low = min(0, *(values(part).min() for part in parts))
+    high = max(values(part).max() for part in parts)
     # No header says which value is white, so take the least usual one that holds them all.
     whites = {"I": (255, 65535), "F": (1, 255, 65535)}.get(image.mode, (65535,))
     white = high if low < 0 else next((w for w in whites if high <= w), high)
-    grey = (values - low) * (255 / max(white - low, 1e-6)) + 0.5
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):  # the one grey that is transparent; Pillow mistakes it here
-        grey[values == transparent] = 255
-    return Image.fromarray(grey.astype(np.uint8))
+    grey = np.empty(stored.shape, np.uint8)
+    for part in parts:
+        scaled = (values(part) - low) * (255 / max(white - low, 1e-6)) + 0.5
+        if isinstance(transparent, int):  # the grey that is transparent; Pillow mistakes it here
+            scaled[values(part) == transparent] = 255
+        grey[part] = scaled
+    picture = Image.fromarray(grey)
+    picture.info = {"icc_profile": image.info.get("icc_profile")}
+    return picture

@@ -154,6 +154,14 @@ if __name__ == "__main__":
         for name, (make, _) in ODD.items():
             file.write_bytes(make())
             measure(name, file)
-        file.write_bytes(encode(photo(5_772, 8_660), "JPEG"))
+        large = photo(5_772, 8_660)
+        for mode in ("RGBA", "LA", "P", "I;16"):
+            image = large.convert("L" if mode == "I;16" else mode)
+            if mode == "I;16":
+                image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+            options = {"transparency": 3} if mode == "P" else {}
+            file.write_bytes(encode(image, "PNG", compress_level=1, **options))
+            measure(f"{mode} PNG of 50 megapixels", file)
+        file.write_bytes(encode(large, "JPEG"))
         measure("JPEG of 50 megapixels", file)
         measure("all there is to take away of it", file, everything)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import scene
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFile
 
 from segdemo.images import MAX_PIXELS, BadImage, load_image, load_shown, shown_size
 
@@ -319,6 +319,13 @@ def test_half_transparent_mixes_with_white(mode: str) -> None:
     check_close(load_image(image.convert(mode)), np.full((5, 5, 3), 177, np.uint8), 1)
 
 
+def test_what_a_colour_key_hides_does_not_colour_its_neighbours() -> None:
+    image = Image.new("RGB", (2600, 1300), (0, 200, 0))
+    image.paste((255, 0, 255), (0, 0, 1301, 1300))  # an edge in the middle of a shown pixel
+    shown, _ = load_shown(encode(image, "PNG", transparency=(255, 0, 255)))
+    assert (shown[..., 1] >= 199).all()  # from green to white, with no magenta between them
+
+
 # --- several pictures in one file ---------------------------------------------------------------
 
 
@@ -334,6 +341,28 @@ def test_first_of_a_camera_jpeg_with_previews(load: Callable[[bytes], NDArray[np
     preview = Image.new("RGB", (8, 8), "white")
     Image.fromarray(corners()).save(file, "MPO", save_all=True, append_images=[preview])
     check_close(load(file.getvalue()), corners(), 8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("JPEG", "RGB"), ("JPEG", "L")],
+)
+@pytest.mark.parametrize("size", [(2561, 1921), (4000, 3000), (6000, 290)])
+def test_what_is_shown_lies_where_it_is_in_the_photo(
+    kind: str, mode: str, size: tuple[int, int]
+) -> None:
+    """A disc at the lower right, by its middle; at most a sixth of a shown pixel away."""
+    width, height = size
+    where, radius = (width - 100, height - 100), 80
+    image = Image.new("L", size, 255)
+    ImageDraw.Draw(image).circle(where, radius, 0)
+    shown, _ = load_shown(encode(image.convert(mode), kind))
+    dark = 255.0 - shown[..., 0]
+    scale = width / shown.shape[1]
+    for axis, middle in zip((0, 1), where, strict=True):
+        weights = dark.sum(axis=axis)
+        found = (weights * (np.arange(len(weights)) + 0.5)).sum() / weights.sum()
+        assert abs(found - (middle + 0.5) / scale) < 1 / 6
 
 
 # --- sizes --------------------------------------------------------------------------------------
