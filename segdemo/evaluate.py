@@ -19,6 +19,7 @@ from .weights import read_facts, weights_folder, write_facts
 
 Predict = Callable[[NDArray[np.uint8]], Any]  # a Runner, or what returns an object with `labels`
 
+BAND = 256  # rows that are counted at a time: each pixel takes eight bytes then
 FALSE_ALARM = 0.01  # share of a photo without the class from which on painting it is an alarm
 
 
@@ -26,9 +27,13 @@ def confusion(
     truth: NDArray[np.uint8], answer: NDArray[np.uint8], classes: int
 ) -> NDArray[np.int64]:
     """int64 [classes, classes]: pixels by truth (row) and answer (column), IGNORE left out."""
-    counts = truth != IGNORE
-    pairs = truth[counts].astype(np.int64) * classes + answer[counts]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    table = np.zeros(classes * classes, np.int64)
+    for top in range(0, len(truth), BAND):
+        there, found = truth[top : top + BAND], answer[top : top + BAND]
+        counts = there != IGNORE
+        pairs = there[counts].astype(np.intp) * classes + found[counts]
+        table += np.bincount(pairs, minlength=classes * classes)
+    return table.reshape(classes, classes)
 
 
 def iou(table: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -24,6 +24,9 @@ def colour(label: int) -> Colour:
     return red, green, blue
 
 
+BAND = 32  # rows that are painted at a time: of a whole large photo the indexes take 0.4 GB
+
+
 def paint(
     photo: NDArray[np.uint8],
     labels: NDArray[np.uint8],
@@ -45,9 +48,12 @@ def paint(
     mixed = np.arange(256) * (1 - opacity) + tints.T[:, :, None] * opacity  # [RGB, label, value]
     mixed[:, 0] = np.arange(256)
     table = mixed.round().astype(np.uint8).reshape(3, 256 * 256)
-    painted, rows = np.empty_like(photo), labels.astype(np.uint16) << 8
-    for channel in range(3):
-        painted[..., channel] = table[channel].take(rows | photo[..., channel])
+    painted = np.empty_like(photo)
+    for top in range(0, len(photo), BAND):
+        part = slice(top, top + BAND)
+        rows = labels[part].astype(np.uint16) << 8
+        for channel in range(3):
+            painted[part, :, channel] = table[channel].take(rows | photo[part, :, channel])
     edges = outline(labels, max(1, max(labels.shape) // 400))
     painted[edges] = 255 - ((255 - painted[edges].astype(np.uint16)) // 3).astype(np.uint8)
     return painted
@@ -109,8 +115,8 @@ def cutout_png(
     """An RGBA PNG of what was found, on transparent ground.
 
     photo: uint8 RGB [H, W, 3]; labels: uint8 [H, W]; hidden: labels that are cut away too. The
-    outermost pixel of what stays is half transparent, so that the edge does not look jagged. What
-    is cut away is black under its transparency: nobody gets a background that they cannot see.
+    outermost pixel of what stays is partly transparent, so that the edge does not look jagged.
+    What is cut away is black under its transparency: nobody gets a background that they cannot see.
     """
     kept = np.where(without(labels, hidden) > 0, np.uint8(255), np.uint8(0))
     # Inwards only: a soft edge outwards would be a fringe of background. The filter repeats the

@@ -63,7 +63,10 @@ def read_values(path: str | PathLike[str]) -> NDArray[np.uint8]:
         if mask.mode in ("LA", "RGB", "RGBA"):
             channels = np.asarray(mask.convert("RGB"))
             if (channels == channels[..., :1]).all():
-                return channels[..., 0].copy()
+                values = channels[..., 0].copy()
+                if mask.has_transparency_data:  # painted on nothing, whatever colour that is
+                    values[np.asarray(mask.convert("RGBA").getchannel("A")) < 128] = 0
+                return values
     raise BadImage(
         "A mask has one value a pixel: save it as an 8-bit PNG in grey or with a palette."
     )
@@ -80,7 +83,8 @@ def palette_values(mask: Image.Image) -> NDArray[np.uint8]:
     given = np.array(mask.getpalette("RGB"), np.uint8).reshape(-1, 3)
     palette[: len(given)] = given
     used = palette[np.flatnonzero(np.bincount(indexes.ravel(), minlength=256))]
-    if (used == used[:, :1]).all() and np.isin(used, [*range(len(VOC)), 255]).all():
+    grey = (used == used[:, :1]).all() and len(np.unique(used)) == len(used)  # each its own
+    if grey and np.isin(used, [*range(len(VOC)), 255]).all():
         return palette[:, 0][indexes]
     return indexes
 
@@ -103,7 +107,7 @@ def table_for(
     table[0], table[255] = 0, IGNORE
     if not marked:
         table[255] = 1  # black and white
-    elif len(marked) == 1:
+    elif len(marked) == 1 and not (marked[0] >= 128 and 255 in there):
         table[marked] = 1
     elif max(marked) < len(VOC) and spec.classes[1] in [VOC[value] for value in marked]:
         table = label_table(VOC, spec, IGNORE)

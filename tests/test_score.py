@@ -34,6 +34,7 @@ def write(path: Path, values: list[int] | np.ndarray, mode: str = "L") -> Path:
         ([0, 9, 255], [0, 1, 255]),
         ([0, 9, 15, 255], [0, 1, 0, 255]),  # VOC: 9 is a chair, 15 a person
         ([0, 3, 90, 180, 255], [0, 0, 0, 1, 1]),  # soft edges
+        ([0, 254, 255], [0, 1, 1]),
     ],
 )
 def test_masks_for_a_model_of_one_class(
@@ -66,6 +67,19 @@ def test_a_two_coloured_mask_is_read_by_its_colours(tmp_path: Path) -> None:
     turned.putpalette([255, 255, 255, 0, 0, 0])
     turned.save(tmp_path / "turned.png")
     assert read_truth(tmp_path / "turned.png", CHAIR, (1, 3)).tolist() == [[0, 1, 0]]
+
+
+def test_what_is_painted_on_nothing_is_read_by_what_is_painted(tmp_path: Path) -> None:
+    mask = np.full((1, 4, 4), 255, np.uint8)
+    mask[0, 1:, 3] = 0  # white too, but transparent, as some programs save it
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert read_truth(tmp_path / "mask.png", CHAIR, (1, 4)).tolist() == [[1, 0, 0, 0]]
+
+
+def test_hidden_labels_of_our_own_masks_are_read_too(tmp_path: Path) -> None:
+    labels = np.array([[0, 9, 0, 15]], np.uint8)
+    (tmp_path / "mask.png").write_bytes(palette_png(labels, {}, {9, 15}))
+    assert np.array_equal(read_truth(tmp_path / "mask.png", FCN, (1, 4)), labels)
 
 
 def test_named_values_are_found_by_their_names() -> None:
