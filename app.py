@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import os
+import resource
 import signal
 import sys
 import threading
@@ -16,13 +17,15 @@ import gradio as gr
 
 from segdemo.engine import ready
 from segdemo.images import MAX_BYTES
-from segdemo.logs import Metrics, MissingPackage, set_up_logs
+from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
 from segdemo.registry import MODELS
 from segdemo.service import Service, in_words
 from segdemo.tempfiles import Sweeper, own_folder
 from segdemo.ui import CSS, HEAD, JS, THEME, build_page
 from segdemo.weights import WeightsError
 from segdemo.zerogpu import ZERO_GPU
+
+FILES = 65_536  # that may be open at once, connections among them
 
 
 def warm_up() -> None:
@@ -32,6 +35,13 @@ def warm_up() -> None:
             ready(spec)
         except WeightsError as error:
             print(f"segdemo: {error}", file=sys.stderr)
+
+
+def hold_many_connections() -> None:
+    """Allow more open files than the usual 1024: each open page holds one or two."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
 
 
 def port(text: str) -> int:
@@ -71,15 +81,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if ZERO_GPU:
         warm_up()  # networks must be on its GPU before the page is launched
+    hold_many_connections()
     with own_folder() as files:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
+        gr.mcp.DEFAULT_TEMP_DIR = str(files)  # it has read the variable already
         page = build_page()
         sweeper = Sweeper(files)
         try:
             service = Service(files, metrics_of(page, sweeper))
             launch(page, service, options)
         except (MissingPackage, OSError) as error:
-            told = error if isinstance(error, MissingPackage) else in_words(options.port)
+            told = in_words(error, options.port) if isinstance(error, OSError) else error
             print(f"segdemo: {told}", file=sys.stderr)
             sys.exit(2)
         threading.Thread(target=warm_up, daemon=True).start()
@@ -110,13 +122,16 @@ def launch(page: gr.Blocks, service: Service, options: argparse.Namespace) -> No
             head=HEAD,
             js=JS,
             max_file_size=MAX_BYTES,
-            state_session_capacity=100,  # some 10 MB each; others read the photo again
+            state_session_capacity=2000,  # a few words each; each call of a program is one too
+            # Its tools would answer whoever asks, and store what they are sent.
+            mcp_server=False if options.auth else None,
             footer_links=["api"],
             run_history=False,  # nothing of a visitor's photos stays in a shared browser
             enable_monitoring=False,
             ssr_mode=False,
             app_kwargs=service.app_kwargs,
         )
+    in_lines("uvicorn.error", "asyncio")  # which uvicorn has set up in its own way
     print(f"segdemo: the page is at {address}", flush=True)
     if public:
         print(f"segdemo: for a week it is at {public} for everybody too", flush=True)

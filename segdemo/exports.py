@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import Source, load_image
+from .images import BadImage, Source, load_image
 from .overlay import Colour, cutout_png, grey_png, paint, palette_png
 from .predict import OPACITY, Prediction
 from .regions import find_regions, polygon, run_lengths
+
+MAX_ZIP = 500_000_000  # bytes; twenty photos of 12 megapixels are some 200 MB
 
 
 def coco(
@@ -111,7 +113,7 @@ def bundle(
     """Write folder/segdemo.zip with all there is to take away of one photo or several.
 
     found: for each photo its prediction, the photo itself, and its file name. Returns the zip's
-    path. Raises BadImage where a photo cannot be read any more.
+    path. Raises BadImage where a photo cannot be read any more, or where it becomes too large.
     """
     path = folder / "segdemo.zip"
     taken: set[str] = set()
@@ -122,6 +124,10 @@ def bundle(
                 # Pictures are compressed already.
                 how = ZIP_DEFLATED if ending.endswith("json") else ZIP_STORED
                 archive.writestr(f"{stem}.{ending}", make(), how)
+            if path.stat().st_size > MAX_ZIP:
+                raise BadImage(
+                    f"The zip would have more than {MAX_ZIP / 1e6:g} MB: give fewer photos at once."
+                )
     return path
 
 

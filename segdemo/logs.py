@@ -34,12 +34,26 @@ class AsJson(logging.Formatter):
 
 
 def set_up_logs() -> None:
-    """Lines of JSON on stderr."""
+    """Lines of JSON on stderr, from us and from Gradio."""
+    in_lines("segdemo")
+    log.setLevel(logging.INFO)
+    traceback.print_exc = gradio_failed
+
+
+def in_lines(*names: str) -> None:
+    """The same from other loggers, whatever they were set up for."""
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(AsJson())
     lines.setLevel(logging.INFO)
-    log.handlers, log.propagate = [lines], False
-    log.setLevel(logging.INFO)
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [lines], False
+
+
+def gradio_failed(*_: object, **__: object) -> None:
+    """In the place of traceback.print_exc, Gradio's way, which prints what visitors sent."""
+    error = sys.exc_info()[1]
+    log.error("failed in gradio", exc_info=error, extra={"kind": type(error).__name__})
 
 
 class MissingPackage(RuntimeError):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,10 +19,9 @@ from .images import Source, load_shown
 from .overlay import colour, grey_png, paint, webp
 from .recent import Recent
 from .registry import ModelSpec, find_model
+from .weights import WeightsError
 
 OPACITY = 0.6
-# Bytes; an answer takes some 0.1 to 0.3 MB.
-RECENT = Recent(64_000_000)
 LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
 
 log = logging.getLogger("segdemo")
@@ -121,6 +120,17 @@ class Photo:
     milliseconds: dict[str, float]
 
 
+# An answer takes some 0.1 to 0.3 MB, and a photo 3 to 5. With an answer, the time of its network.
+ANSWERS = Recent[tuple[Segmentation, float]](64_000_000, lambda timed: timed[0].logits.nbytes)
+PHOTOS = Recent[Photo](256_000_000, lambda photo: photo.shown.nbytes)
+
+
+def forget() -> None:
+    """Drop what has been kept for too long."""
+    ANSWERS.forget()
+    PHOTOS.forget()
+
+
 def read(source: Source) -> Photo:
     """Read a picture that somebody asks about. Raises BadImage, Busy."""
     refuse_if_late()
@@ -143,7 +153,9 @@ def predict_on(
     quick: to take half the time where the model is shown the mirror image too (`Runner.quick`).
     """
     spec, spent = find_model(model), dict(photo.milliseconds)
-    runner = ready(spec).quick if quick else ready(spec)
+    runner = ready(spec)
+    if quick:  # a GPU that is lent is asked for each time: too much for every frame
+        runner = runner.spare.quick if runner.lends else runner.quick
 
     def run() -> tuple[Segmentation, float]:
         with stage(spent, "network"):
@@ -154,13 +166,24 @@ def predict_on(
         # By pixels and not by visitor: everybody tries the same examples. The time is that of
         # the run, so that nobody learns from it who asked before.
         key = runner, photo.shown.shape, sha256(photo.shown.data).digest()
-        result, spent["network"] = RECENT.answer(key, run, runner.lock)
+        result, spent["network"] = ANSWERS.get(key, run, runner.lock)
     else:
         with runner.lock:
             result, _ = run()
     result = replace(result, size=photo.size, threshold=threshold)
     log.info("answered", extra={"model": model, "milliseconds": dict(spent)})
     return Prediction(spec, result, photo.shown, spent)
+
+
+def each_on(
+    photo: Photo, models: Iterable[str], threshold: float = THRESHOLD
+) -> Iterator[tuple[str, Prediction | WeightsError]]:
+    """What each of the models finds in a photo; one that cannot be had gives its error."""
+    for model in models:
+        try:
+            yield model, predict_on(photo, model, threshold)
+        except WeightsError as error:
+            yield model, error
 
 
 def predict(source: Source, model: str, threshold: float = THRESHOLD) -> Prediction:

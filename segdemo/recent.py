@@ -1,36 +1,32 @@
-"""What networks answered last, so that the same photo does not run one again."""
+"""What was worked out last, so that the same photo is not read again, nor shown to a network."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from threading import Lock
-from typing import Any
-
-from .engine import Segmentation
+from typing import Any, Generic, TypeVar
 
 MAX_AGE = 3600.0  # seconds
 
-# An answer, and how many milliseconds its network took.
-Timed = tuple[Segmentation, float]
+Made = TypeVar("Made")
 
 
-class Recent:
-    """Answers by what they are the answers to; the one that was asked for longest ago goes first.
+class Recent(Generic[Made]):
+    """Things by what they were made of; the one that was asked for longest ago goes first.
 
-    limit: bytes of logits that are kept in all.
+    limit: bytes that are kept in all. size: how many bytes a thing takes.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit, self.bytes = limit, 0
-        self._answers = OrderedDict[Hashable, tuple[float, Timed]]()
+    def __init__(self, limit: int, size: Callable[[Made], int]) -> None:
+        self.limit, self.size, self.bytes = limit, size, 0
+        self._kept = OrderedDict[Hashable, tuple[float, Made]]()
         self._lock = Lock()
 
-    def answer(
-        self, key: Hashable, make: Callable[[], Timed], turn: AbstractContextManager[Any]
-    ) -> Timed:
-        """The answer to `key`, made if it is not known.
+    def get(
+        self, key: Hashable, make: Callable[[], Made], turn: AbstractContextManager[Any]
+    ) -> Made:
+        """What belongs to `key`, made if it is not known.
 
         turn: what `make` waits for; while it waits another may make the same.
         """
@@ -40,29 +36,28 @@ class Recent:
         with turn:
             if known := self._known(key):
                 return known
-            made, milliseconds = make()
-            made = replace(made)  # without its labels, which take more
+            made = make()
             with self._lock:
-                if key not in self._answers:
-                    self._answers[key] = time.monotonic(), (made, milliseconds)
-                    self.bytes += made.logits.nbytes
+                if key not in self._kept:
+                    self._kept[key] = time.monotonic(), made
+                    self.bytes += self.size(made)
                 while self.bytes > self.limit:
-                    self._drop(next(iter(self._answers)))
-        return made, milliseconds
+                    self._drop(next(iter(self._kept)))
+        return made
 
-    def _known(self, key: Hashable) -> Timed | None:
+    def _known(self, key: Hashable) -> Made | None:
         with self._lock:
-            if key not in self._answers:
+            if key not in self._kept:
                 return None
-            self._answers.move_to_end(key)
-            return self._answers[key][1]
+            self._kept.move_to_end(key)
+            return self._kept[key][1]
 
     def forget(self) -> None:
         """Drop what is older than MAX_AGE."""
         with self._lock:
             now = time.monotonic()
-            for key in [k for k, (at, _) in self._answers.items() if now - at > MAX_AGE]:
+            for key in [k for k, (at, _) in self._kept.items() if now - at > MAX_AGE]:
                 self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
-        self.bytes -= self._answers.pop(key)[1][0].logits.nbytes
+        self.bytes -= self.size(self._kept.pop(key)[1])

@@ -6,13 +6,17 @@ import logging
 import os
 import re
 import secrets
+import socket
 import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import gradio
 from gradio.context import LocalContext
+from gradio.route_utils import FnIndexInferError, GradioMultiPartParser
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
@@ -30,6 +34,7 @@ log = logging.getLogger("segdemo")
 
 MAX_UPLOAD = 8 * MAX_BYTES  # bytes of one upload: a few photos at once
 MAX_JSON = 5_000_000  # bytes of any other request; only a frame of live video comes near
+MAX_VALUES = 5_000  # in such a request; each costs Gradio far more than a byte of a string
 UPLOAD_SECONDS, JSON_SECONDS = 300, 30  # in which a request must have come in
 DRAIN_SECONDS = 25  # for running answers at the end; systemd, Docker and others kill later or so
 
@@ -45,7 +50,12 @@ OPEN = re.compile(
 )
 FILE = "/gradio_api/file="
 UPLOAD = "/gradio_api/upload"
+CALL = "/gradio_api/call/"  # what programs use
+# Several ranges at once end in an error of Gradio's.
+RANGE = re.compile(rb"bytes=(\d+-\d*|-\d+)")
 ADDRESS = re.compile(r"\s*(https?|ftp|file):", re.IGNORECASE)
+NO_SUCH_CALL = "There is no such endpoint, or it takes other arguments: see /gradio_api/info."
+OTHER_ARGUMENTS = "This failed: are the arguments those that /gradio_api/info describes?"
 NOT_FETCHED = "A photo must be uploaded: addresses are not fetched."
 # An answer comes over one of these.
 ANSWERS = re.compile(r"/gradio_api/(queue/data|call/.+/.+)")
@@ -145,9 +155,11 @@ class Gate:
         except ClientDisconnect:
             pass  # nobody is left to be told anything
         except Exception as error:
-            if reply.started:
-                raise
-            await refuse(error, request, path)(scope, receive, reply)
+            if reply.started:  # an answer that is no longer there, and then all that can be done
+                log.error("failed", extra={"kind": type(error).__name__}, exc_info=error)
+                await reply({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await refuse(error, request, path)(scope, receive, reply)
         finally:
             self.service.running -= counted
 
@@ -159,6 +171,11 @@ class Gate:
         if path.startswith(FILE) and not self.is_ours(path.removeprefix(FILE)):
             raise Refusal(HTTPStatus.FORBIDDEN, "This file is not one of the page's.")
         if method != "POST":
+            scope["headers"] = [
+                (key, value)
+                for key, value in scope["headers"]
+                if key != b"range" or RANGE.fullmatch(value)
+            ]
             return receive
         if self.service.stopping:
             raise Refusal(
@@ -170,8 +187,10 @@ class Gate:
             if path != "/login":  # a form: a name and a password
                 self.check_files(path, body)
             return replay(body, receive)
-        length = Headers(scope=scope).get("content-length", "")
-        if not length.isdecimal():
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "")
+        # Where it comes in chunks too, the length that it says would count for nothing.
+        if not length.isdecimal() or "transfer-encoding" in headers:
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "An upload must say how long it is.")
         if int(length) > MAX_UPLOAD:
             raise Refusal(
@@ -185,6 +204,8 @@ class Gate:
 
         Gradio looks at the paths too, but fetches those that are addresses, for any component.
         """
+        if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This request is too large.")
         try:
             found = json.loads(body) if body else None
         except (ValueError, RecursionError) as error:
@@ -240,6 +261,8 @@ def refuse(error: Exception, request: Request, path: str) -> Response:
     """The reply to a request that was not let in, or that failed."""
     if isinstance(error, TimeoutError):
         error = Refusal(HTTPStatus.REQUEST_TIMEOUT, "This came too slowly: please try again.")
+    if path.startswith(CALL) and isinstance(error, FnIndexInferError | KeyError | TypeError):
+        error = Refusal(HTTPStatus.BAD_REQUEST, NO_SUCH_CALL)
     if isinstance(error, Refusal):
         told, status = str(error), error.status
     else:
@@ -247,6 +270,18 @@ def refuse(error: Exception, request: Request, path: str) -> Response:
     if path.startswith(UPLOAD):  # the page shows what such a reply says, as it is
         return PlainTextResponse(told, status)
     return JSONResponse({"detail": told, "error": told}, status)
+
+
+class FilesOnly(GradioMultiPartParser):
+    """Gradio's parser of uploads holds what is no file in memory, however much it is."""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            raise MultiPartException("An upload holds files and nothing else.")
+        super().on_part_data(data, start, end)
+
+
+gradio.route_utils.GradioMultiPartParser = FilesOnly  # type: ignore[misc]
 
 
 class Reply:
@@ -279,12 +314,18 @@ class Reply:
         for silent in (b'"output":{"error":null}', b'event: error\ndata: {"error": null}'):
             if silent in part:
                 told = sentence(RuntimeError("Gradio failed, see above"), self.request)
+                if self.path.startswith(CALL):
+                    told = f"{OTHER_ARGUMENTS} (request {self.request.id})"
                 spoken = silent.replace(b"null", json.dumps(told).encode())
                 part = part.replace(silent, spoken)
         return part
 
 
-def in_words(port: int | None) -> str:
+def in_words(error: OSError, port: int | None) -> str:
     """What to say where no port can be listened on."""
+    if isinstance(error, socket.gaierror):
+        return "There is no such address: choose another with --host."
+    if isinstance(error, PermissionError):
+        return "This port needs more rights: choose one from 1024 on with --port."
     which = f"Port {port} is" if port else "All ports from 7860 to 7959 are"
     return f"{which} in use, or the address is not this machine's: choose another with --port."

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .predict import RECENT
+from .predict import forget
 
 log = logging.getLogger("segdemo")
 
@@ -65,7 +65,7 @@ class Sweeper:
     def _run(self) -> None:
         while True:
             time.sleep(EVERY)
-            RECENT.forget()
+            forget()
             try:
                 self.sweep()
             except OSError as error:  # whatever it is, the next look may do better

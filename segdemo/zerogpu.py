@@ -16,6 +16,7 @@ SECONDS = 10  # of the GPU for one picture, the loading of the networks included
 if ZERO_GPU:
     import spaces  # before CUDA is used
     from gradio import Error
+    from httpx import HTTPError
 
 
 P = ParamSpec("P")
@@ -36,7 +37,8 @@ def on_gpu(function: Callable[P, R]) -> Callable[P, R]:
     def asking(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             answer: R = on_lent(*args, **kwargs)
-        except Error as error:
+        # All that fails in our own function comes as an Error too.
+        except (Error, HTTPError, RuntimeError) as error:
             raise NotLent(str(error)) from error
         return answer
 

@@ -23,11 +23,11 @@ from visitor import Visitor, server
 MODEL = "chair-unet"
 
 # The page, but its networks run for every photo.
-LOADED = "import app, segdemo.predict as p; p.RECENT.limit = 0; app.main()"
+LOADED = "import app, segdemo.predict as p; p.ANSWERS.limit = 0; app.main()"
 # The same, and what it deletes after an hour it deletes after two minutes.
 SOAKED = """
 import app, segdemo.predict, segdemo.tempfiles
-segdemo.predict.RECENT.limit = 0
+segdemo.predict.ANSWERS.limit = 0
 def build(build_page=app.build_page):
     page = build_page()
     page.delete_cache = (15, 120)

@@ -1,20 +1,22 @@
-"""The same photo again is answered from what is kept, and no more is kept than may be."""
+"""The same photo again is read and answered from what is kept, and no more is kept than may be."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
 from threading import Barrier, Lock
 
 import numpy as np
 import pytest
-import torch
 from conftest import scene
+from PIL import Image
 
-from segdemo.engine import Runner, Segmentation
+from segdemo import predict as predict_module
+from segdemo.engine import Runner
 from segdemo.predict import predict
 from segdemo.recent import Recent
-
-CLASSES = ("background", "chair")
+from segdemo.registry import MODELS
+from segdemo.ui import answers, figures
 
 
 @pytest.fixture
@@ -46,69 +48,88 @@ def test_the_same_photo_again_runs_no_network(runs: list[str]) -> None:
     assert runs.count("fcn") == 3 and "chair-unet" in runs
 
 
-def answer(size: int) -> tuple[Segmentation, float]:
-    return Segmentation(torch.zeros(1, size, 1), (size, 1), CLASSES), 1.0
+def recent(limit: int = 1000) -> Recent[str]:
+    return Recent(limit, len)
 
 
 def test_no_more_is_kept_than_may_be() -> None:
-    recent, made = Recent(limit=4 * 30), list[str]()
+    kept, made = recent(limit=30), list[str]()
 
-    def ask(key: str, size: int) -> None:
-        def make() -> tuple[Segmentation, float]:
+    def ask(key: str, size: int = 10) -> None:
+        def make() -> str:
             made.append(key)
-            return answer(size)
+            return key * size
 
-        assert recent.answer(key, make, nullcontext())[0].size == (size, 1)
-        assert recent.bytes <= recent.limit
+        assert kept.get(key, make, nullcontext()) == key * size
+        assert kept.bytes <= kept.limit
 
     for key in "abca":  # a, asked for again, is the last to go
-        ask(key, 10)
-    ask("d", 10)
-    ask("a", 10)
-    ask("b", 10)
-    ask("large", 31)
-    assert "".join(made) == "abcd" + "b" + "large"
+        ask(key)
+    ask("d")
+    ask("a")
+    ask("b")
+    ask("l", 31)
+    assert "".join(made) == "abcd" + "b" + "l"
 
 
 def test_who_waits_for_the_same_takes_what_another_has_made() -> None:
-    recent, turn, made = Recent(limit=1000), Lock(), list[int]()
+    kept, turn, made = recent(), Lock(), list[int]()
     both = Barrier(2)
 
-    def make() -> tuple[Segmentation, float]:
+    def make() -> str:
         made.append(1)
-        return answer(1)
+        return "A"
 
-    def ask() -> None:
+    def ask() -> str:
         both.wait()
-        assert recent.answer("a", make, turn)[0].size == (1, 1)
+        return kept.get("a", make, turn)
 
     with ThreadPoolExecutor() as pool:
         turn.acquire()  # as long as both find nothing
         asked = [pool.submit(ask) for _ in range(2)]
         time.sleep(0.3)
         turn.release()
-    assert [each.result() for each in asked] == [None, None]
+    assert [each.result() for each in asked] == ["A", "A"]
     assert made == [1]
 
 
-def test_what_cannot_be_answered_is_not_kept() -> None:
-    recent = Recent(limit=1000)
+def test_what_cannot_be_made_is_not_kept() -> None:
+    kept = recent()
 
-    def fail() -> tuple[Segmentation, float]:
+    def fail() -> str:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        recent.answer("a", fail, nullcontext())
-    assert recent.answer("a", lambda: answer(1), nullcontext())[0].size == (1, 1)
+        kept.get("a", fail, nullcontext())
+    assert kept.get("a", lambda: "A", nullcontext()) == "A"
 
 
 def test_nothing_is_kept_for_longer_than_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    recent, now = Recent(limit=1000), 0.0
+    kept, now = recent(), 0.0
     monkeypatch.setattr("segdemo.recent.time.monotonic", lambda: now)
-    recent.answer("a", lambda: answer(10), nullcontext())
+    kept.get("a", lambda: "A" * 40, nullcontext())
     now = 3599.0
-    recent.forget()
-    assert recent.bytes == 40
+    kept.forget()
+    assert kept.bytes == 40
     now = 3601.0
-    recent.forget()
-    assert recent.bytes == 0
+    kept.forget()
+    assert kept.bytes == 0
+
+
+def test_a_photo_is_read_once_for_all_models_and_tabs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+    load = predict_module.load_shown
+    monkeypatch.setattr(predict_module, "load_shown", lambda path: read.append(path) or load(path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "answers"))
+    path = tmp_path / "photo.png"
+    Image.fromarray(scene(93)).save(path)
+    for model in MODELS:
+        (viewed,) = answers.look(str(path), model)
+        assert viewed["size"] == [64, 48]
+    assert figures.compare(str(path))["sections"][0]["figures"]
+    assert read == [str(path)]
+    path.unlink()
+    (gone,) = answers.look(str(path), "fcn")
+    assert "no longer" in gone["error"]

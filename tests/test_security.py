@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -269,6 +270,29 @@ def test_no_body_upsets_it(visitor: Visitor) -> None:
             assert reply.status_code < 600 and "Traceback" not in reply.text
 
 
+def test_calls_that_are_wrong_are_told_so(visitor: Visitor) -> None:
+    for route in ("/call/nothing", "/call/v2/nothing", "/call/v2/segment"):
+        reply = visitor.http.post(route, json={"foto": 1, "data": []})
+        assert reply.status_code == 400 and "/gradio_api/info" in reply.json()["detail"]
+    path = visitor.upload(GOOD).json()[0]
+    few = visitor.http.post("/call/segment", json={"data": [{"path": path}]})
+    assert "/gradio_api/info" in visitor.answer(few)
+
+
+def test_an_answer_that_is_not_there_ends(visitor: Visitor) -> None:
+    reply = visitor.http.get(f"/call/segment/{'0' * 32}")
+    assert reply.status_code in (200, 404) and "Traceback" not in reply.text
+
+
+def test_odd_ranges_of_a_file_are_left_out(visitor: Visitor) -> None:
+    path = visitor.upload(GOOD).json()[0]
+    for odd in ("bytes=0-1,3-4", "bytes=-", "lines=1-2"):
+        reply = visitor.http.get(f"/file={path}", headers={"Range": odd})
+        assert (reply.status_code, reply.content) == (200, GOOD)
+    part = visitor.http.get(f"/file={path}", headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, GOOD[:4])
+
+
 # --- limits -------------------------------------------------------------------------------------
 
 
@@ -277,10 +301,17 @@ def test_limits_of_what_is_taken_in(visitor: Visitor, place: Place) -> None:
     assert isinstance(told, str) and "maximum allowed size" in told
     reply = visitor.http.post("/call/segment", content=b" " * (MAX_JSON + 1))
     assert reply.status_code == 413
+    # A few bytes that would keep the whole server busy for a minute.
+    for many in (b'{"data":[' + b"[]," * 10_000 + b"0]}", b"[" + b"{}," * 10_000 + b"0]"):
+        assert visitor.http.post("/call/segment", content=many).status_code == 413
+    # What is no file would be held in memory.
+    reply = visitor.http.post("/upload", data={"files": "x" * 100_000}, files={"files": GOOD})
+    assert reply.status_code == 400 and is_sentence(reply.text)
     # Refused by what it says of itself, before any of it is sent.
     for length, status in (
         (f"Content-Length: {MAX_UPLOAD + 1}", 413),
         ("Transfer-Encoding: chunked", 411),
+        ("Content-Length: 10\r\nTransfer-Encoding: chunked", 411),
     ):
         with socket.create_connection(("127.0.0.1", httpx.URL(place.address).port or 0)) as raw:
             raw.sendall(
@@ -319,6 +350,8 @@ def test_what_is_found_is_told_to_nobody_else(visitor: Visitor, place: Place) ->
     answers = [visitor.answer(visitor.ask(path)) for _ in range(2)]
     paths = {part["path"] for answer in answers for part in answer[:2]}
     assert len(paths) == 4
+    # 128 bits of the system's: tempfile's names tell, after some hundreds, what comes next.
+    assert all(re.fullmatch("[0-9a-f]{32}", Path(path).parent.name) for path in paths)
     folder = str(Path(answers[0][1]["path"]).parent)
     assert visitor.http.get(f"/file={folder}").status_code == 403
     assert visitor.http.get(f"/file={folder}/").status_code == 403
@@ -348,8 +381,11 @@ def test_it_spoke_to_nobody_else(place: Place) -> None:
 
 def test_the_log_holds_no_photo_and_no_address(place: Place, visitor: Visitor) -> None:
     assert isinstance(visitor.segment(GOOD, name="my-secret-holiday.png"), bytes)
+    path = visitor.upload(GOOD, "my-secret-holiday.png").json()[0]
+    for data in ([{"path": path}], ["my-secret-holiday.png", "fcn", 0.5, 0.5]):
+        visitor.answer(visitor.http.post("/call/segment", json={"data": data}))
     wait_until(lambda: "answered" in place.log.read_text())
-    lines = [line for line in place.log.read_text().splitlines() if line.startswith("{")]
+    lines = [x for x in place.log.read_text().splitlines() if not x.startswith("segdemo: ")]
     known = {"time", "level", "event", "request", "model", "milliseconds", "kind", "exception"}
     for line in lines:
         assert set(json.loads(line)) <= known

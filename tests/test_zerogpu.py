@@ -1,6 +1,9 @@
 """ZeroGPU without a GPU: the real `spaces` package, and a local server that lends nothing."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,8 +16,10 @@ import pytest
 import torch
 from conftest import CHAIR, served
 from gradio_client import Client, handle_file
+from visitor import ROOT
 
-from segdemo.engine import lent, load_network, ready
+from segdemo import engine, predict
+from segdemo.engine import Runner, lent, load_network, ready
 from segdemo.images import load_image
 from segdemo.registry import MODELS
 from segdemo.zerogpu import SECONDS, on_gpu
@@ -78,5 +83,43 @@ def test_elsewhere_it_does_nothing() -> None:
 
 def test_the_lent_function_answers_as_the_network_does() -> None:
     runner, photo = ready(MODELS["fcn"]), load_image(CHAIR)
-    assert np.array_equal(lent("fcn", photo, True), runner.logits(photo))
-    assert np.array_equal(lent("fcn", photo, False), runner.quick.logits(photo))
+    assert np.array_equal(lent("fcn", photo), runner.logits(photo))
+
+
+@pytest.mark.skipif(not find_spec("spaces"), reason="the package spaces is not installed")
+def test_whatever_fails_while_a_gpu_is_asked_for_leaves_it_to_the_cpu() -> None:
+    code = """
+import gradio, httpx, spaces
+def lends_none(function, duration):
+    def fail():
+        raise function()
+    return fail
+spaces.GPU = lends_none
+from segdemo.zerogpu import NotLent, on_gpu
+for error in (gradio.Error("used up"), httpx.ConnectTimeout("slow"), RuntimeError("end of stream")):
+    try:
+        on_gpu(lambda: error)()
+    except NotLent:
+        print("left to the CPU")
+"""
+    nowhere = {"SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": "http://127.0.0.1:9"}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | nowhere,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.splitlines() == ["left to the CPU"] * 3, run.stderr
+
+
+def test_no_gpu_is_asked_for_a_frame_of_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = MODELS["fcn"]
+    runner = Runner(spec, load_network("fcn"), torch.device("cpu"), torch.float32)
+    runner.lends, runner.given = True, load_network("fcn")
+    asked = list[str]()
+    monkeypatch.setattr(engine, "lent", lambda name, image: asked.append(name))
+    monkeypatch.setattr(predict, "ready", lambda _: runner)
+    frame = predict.read(load_image(CHAIR))
+    found = predict.predict_on(frame, "fcn", keep=False, quick=True)
+    assert found.result.device == "cpu" and not asked

@@ -2,77 +2,42 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from .. import errors
-from ..engine import THRESHOLD
 from ..errors import refuse_if_late, sentence
 from ..exports import Style, bundle, save_one
 from ..hub import under_way
-from ..predict import Prediction, predict_on, read
-from ..weights import WeightsError
+from ..predict import PHOTOS, Photo, Prediction, predict_on, read
 from .components import file
 from .replies import fresh_folder, still_there, told
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What the page remembers of a visitor's photo, so that no network runs twice on it."""
-
-    photo: str
-    predictions: dict[str, Prediction] = field(default_factory=dict)  # by model
-
-    def each(self, models: Iterable[str]) -> Iterator[tuple[str, Prediction | WeightsError]]:
-        """The answers of those models; networks that have not seen the photo run.
-
-        A model that cannot be had gives its error. Raises BadImage, Busy.
-        """
-        photo = None
-        for model in models:
-            try:
-                if model not in self.predictions:
-                    photo = photo or read(still_there(self.photo))
-                    self.predictions[model] = predict_on(photo, model)
-                # Read anew: its labels of a large photo must not stay in memory.
-                yield model, self.predictions[model].at(THRESHOLD)
-            except WeightsError as error:
-                yield model, error
-
-    def of(self, model: str) -> Prediction:
-        """The answer of one model. Raises BadImage, Busy, UnknownModel, WeightsError."""
-        ((_, found),) = self.each([model])
-        if isinstance(found, WeightsError):
-            raise found
-        return found
+def seen(photo: str) -> Photo:
+    """A visitor's photo, read once for all that is asked about it. Raises BadImage, Busy."""
+    refuse_if_late()
+    return PHOTOS.get(still_there(photo), lambda: read(photo), nullcontext())
 
 
-def kept_of(photo: str, kept: Kept | None) -> Kept:
-    """What is known of this photo."""
-    return kept if kept and kept.photo == photo else Kept(photo)
-
-
-def look(
-    photo: str | None, model: str, kept: Kept | None
-) -> Iterator[tuple[Any, Kept | dict[str, Any] | None]]:
-    """Another photo or model: the viewer's value, and what to keep."""
+def look(photo: str | None, model: str) -> Iterator[Any]:
+    """Another photo or model: the viewer's value."""
     if photo is None:
-        yield None, None
+        yield None
         return
-    kept = kept_of(photo, kept)
     try:
         refuse_if_late()  # not after the wait for weights, in which nobody has left
         while told := under_way(model):
-            yield {"error": told}, gr.skip()
+            yield {"error": told}
             time.sleep(1)
-        yield answer(kept.of(model)), kept
+        yield answer(predict_on(seen(photo), model))
     except Exception as error:
         # Not raised: an error would leave the last photo's answer beside this photo.
-        yield {"error": sentence(error)}, None
+        yield {"error": sentence(error)}
 
 
 def answer(prediction: Prediction) -> dict[str, Any]:
@@ -134,7 +99,7 @@ def settled(event: gr.EventData) -> float:
     return float(event.threshold)
 
 
-def take(photo: str | None, model: str, kept: Kept | None, event: gr.EventData) -> Any:
+def take(photo: str | None, model: str, event: gr.EventData) -> Any:
     """One download, out of the photo at its full size, in the viewer's threshold and colours."""
     if photo is None:
         return None
@@ -144,7 +109,7 @@ def take(photo: str | None, model: str, kept: Kept | None, event: gr.EventData) 
             {label: (r, g, b) for label, (r, g, b) in enumerate(event.colours, 1)},
             frozenset(event.hidden),
         )
-        prediction = kept_of(still_there(photo), kept).of(model).at(float(event.threshold))
+        prediction = predict_on(seen(photo), model, float(event.threshold))
         folder, name = fresh_folder(), Path(photo).name
         if event.what == "zip":
             return file(bundle([(prediction, photo, name)], folder, style))

@@ -13,12 +13,11 @@ from ..errors import sentence
 from ..exports import bundle
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
-from ..predict import OPACITY, predict
+from ..predict import OPACITY, each_on, predict, read
 from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
 from ..weights import WeightsError
-from .answers import Kept
 from .figures import MANY
 from .inputs import Photo, Share
 from .replies import fresh_folder, told
@@ -85,13 +84,12 @@ def compare(
     """
     try:
         folder, overlays, reports = fresh_folder(), [], []
-        for name, found in Kept(given(photo)).each(MODELS):
+        for name, found in each_on(read(given(photo)), MODELS, threshold):
             if isinstance(found, WeightsError):
                 reports.append({"model": name, "error": sentence(found)})
                 continue
-            prediction = found.at(threshold)
-            overlays.append(str(prediction.save_overlay(folder, name, opacity)))
-            reports.append(prediction.report())
+            overlays.append(str(found.save_overlay(folder, name, opacity)))
+            reports.append(found.report())
         return overlays, reports
     except Exception as error:
         raise told(error) from error

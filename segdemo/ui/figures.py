@@ -17,11 +17,11 @@ from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
 from ..overlay import colour, paint, resize, resize_labels, webp
-from ..predict import OPACITY, Prediction, predict, read
+from ..predict import OPACITY, Prediction, each_on, predict, predict_on
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on, verdicts_of
-from .answers import Kept, device_title, kept_of
+from .answers import device_title, seen
 from .components import file
 from .replies import fresh_folder, still_there
 
@@ -44,12 +44,12 @@ def if_open(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def compare(photo: str | None, kept: Kept | None) -> Any:
+def compare(photo: str | None) -> Any:
     """The same photo through every model, side by side."""
     if photo is None:
         return None
     figures, missing = [], []
-    for name, found in kept_of(photo, kept).each(MODELS):
+    for name, found in each_on(seen(photo), MODELS):
         if isinstance(found, Prediction):
             figures.append(beside(found))
         else:
@@ -84,7 +84,6 @@ def score(
     truth: str | None,
     names: list[str] | None,
     threshold: float,
-    kept: Kept | None,
 ) -> Any:
     """Predicted against actual: the answer beside the true mask that a visitor brought.
 
@@ -92,14 +91,14 @@ def score(
     """
     if photo is None or truth is None:
         return None
-    prediction = kept_of(photo, kept).of(model).at(threshold)
+    prediction = predict_on(seen(photo), model, threshold)
     spec, result = prediction.spec, prediction.result
     true = read_truth(still_there(truth), spec, result.size, names)
     scored = score_photo(result.labels, true, spec.classes)
-    seen = resize_labels(np.where(true == IGNORE, 0, true), prediction.screen.size)
+    shown = resize_labels(np.where(true == IGNORE, 0, true), prediction.screen.size)
     pictures = {
         "answer": prediction.overlay(OPACITY),
-        "truth_title": paint(prediction.shown, seen, OPACITY),
+        "truth_title": paint(prediction.shown, shown, OPACITY),
         "verdicts": hits_on(prediction, true),
     }
     figures: list[dict[str, Any]] = [
@@ -128,7 +127,7 @@ def look_inside(photo: str | None, model: str) -> Any:
     """What the network makes of the photo, stage by stage, and what each skip is good for."""
     if photo is None:
         return None
-    inside = inside_of(find_model(model), read(still_there(photo)).shown)
+    inside = inside_of(find_model(model), seen(photo).shown)
     sections = [
         explained(kind, [stage_figure(stage) for stage in stages])
         for kind, stages in groupby(inside.stages, lambda stage: stage.kind)

@@ -86,7 +86,6 @@ def viewer(elem_id: str, *, live: bool) -> gr.HTML:
 
 def add_photo_tab() -> gr.HTML:
     """One photo, seen in every way. Returns the choice of the model."""
-    kept = gr.State(None, time_to_live=3600)
     threshold = gr.State(THRESHOLD)
     names = gr.State(None)  # what the values of the true mask stand for, where that is known
     with gr.Row(equal_height=False):
@@ -122,8 +121,8 @@ def add_photo_tab() -> gr.HTML:
     looked = gr.on(
         [photo.change, model.change],
         answers.look,
-        [photo, model, kept],
-        [seen, kept],
+        [photo, model],
+        seen,
         trigger_mode="always_last",
         **NETWORK,
     )
@@ -131,9 +130,9 @@ def add_photo_tab() -> gr.HTML:
     open_tab, changes = gr.State("see"), gr.State(0)
     looked.then(lambda count: count + 1, changes, changes, **TOLD)
     see_tab.select(lambda: "see", None, open_tab, trigger_mode="always_last", **TOLD)
-    scores = [photo, model, truth, names, threshold, kept]
+    scores = [photo, model, truth, names, threshold]
     others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
-        (compare_tab, "compare", figures.compare, [photo, kept], compared),
+        (compare_tab, "compare", figures.compare, [photo], compared),
         (score_tab, "score", figures.score, scores, scored),
         (inside_tab, "inside", figures.look_inside, [photo, model], inside),
     ]
@@ -149,7 +148,7 @@ def add_photo_tab() -> gr.HTML:
         )
     seen.take(
         answers.take,
-        [photo, model, kept],
+        [photo, model],
         download,
         show_progress_on=seen,
         trigger_mode="multiple",  # none of two clicks in a row is lost

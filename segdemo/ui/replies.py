@@ -1,6 +1,6 @@
 """What every answer needs: a folder of its own, or a sentence."""
 
-import tempfile
+import secrets
 from html import escape
 from pathlib import Path
 
@@ -28,8 +28,9 @@ def still_there(photo: str) -> str:
 def fresh_folder() -> Path:
     """A folder of its own for each answer: no two visitors ever share a file.
 
-    It lies where Gradio keeps its files, so that `delete_cache` deletes what is in it.
+    It lies where Gradio keeps its files, so that `delete_cache` deletes what is in it. Who has its
+    name can fetch them, so nobody must be able to guess it, as the names that tempfile makes.
     """
-    files = Path(gr.utils.get_upload_folder())
-    files.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=files))
+    folder = Path(gr.utils.get_upload_folder()) / secrets.token_hex(16)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
