@@ -15,8 +15,11 @@ from PIL import Image
 
 import segdemo
 from segdemo.data import open_folder
+from segdemo.images import load_image
+from segdemo.overlay import paint
 from segdemo.registry import MODELS
 from segdemo.score import score_photo
+from segdemo.views import hits_picture
 
 CAR = PICTURES["car-side"]
 PARAMETERS = {
@@ -45,12 +48,18 @@ def test_segment_gives_overlay_mask_and_report(client: Client, model: str) -> No
     )
     expected = segdemo.segment(CHAIR, model, 0.6)
     assert np.array_equal(np.asarray(Image.open(mask)), expected.labels)
-    assert Image.open(overlay).size == (640, 480)
+    check_painted(overlay, expected.labels, 0.4)
     assert report["model"] == model and report["size"] == [640, 480]
     assert report["device"] in ("cpu", "cuda")
     for name, percent in report["coverage"].items():
         assert percent == pytest.approx(100 * expected.coverage[name], abs=0.01)
     assert all(spent >= 0 for spent in report["milliseconds"].values())
+
+
+def check_painted(overlay: str, labels: np.ndarray, opacity: float) -> None:
+    """Within what WebP loses."""
+    expected = paint(load_image(CHAIR), labels, opacity).astype(int)
+    assert np.abs(np.asarray(Image.open(overlay).convert("RGB")) - expected).mean() < 3
 
 
 def test_segment_needs_only_a_photo(client: Client) -> None:
@@ -60,12 +69,14 @@ def test_segment_needs_only_a_photo(client: Client) -> None:
 
 
 def test_compare_asks_every_model(client: Client) -> None:
-    overlays, reports = client.predict(photo=handle_file(CHAIR), api_name="/compare")
+    overlays, reports = client.predict(
+        photo=handle_file(CHAIR), threshold=0.8, opacity=0.3, api_name="/compare"
+    )
     assert [report["model"] for report in reports] == list(MODELS)
-    assert [Image.open(overlay).size for overlay in overlays] == [(640, 480)] * len(MODELS)
-    for report in reports:
-        coverage = segdemo.segment(CHAIR, report["model"]).coverage
-        assert all(part == pytest.approx(100 * coverage[n], abs=0.01)
+    for overlay, report in zip(overlays, reports, strict=True):
+        expected = segdemo.segment(CHAIR, report["model"], 0.8)
+        check_painted(overlay, expected.labels, 0.3)
+        assert all(part == pytest.approx(100 * expected.coverage[n], abs=0.01)
                    for n, part in report["coverage"].items())  # fmt: skip
 
 
@@ -77,22 +88,25 @@ def test_score_measures_against_the_truth(client: Client) -> None:
         photo=handle_file(CAR),
         truth=handle_file(folder.masks[index]),
         model=spec.name,
+        threshold=0.8,
         api_name="/score",
     )
-    labels = segdemo.segment(CAR, spec.name).labels
-    assert scores == score_photo(labels, folder.labels(index), spec.classes)
-    assert Image.open(hits).size == (640, 480)
+    labels, truth = segdemo.segment(CAR, spec.name, 0.8).labels, folder.labels(index)
+    assert scores == score_photo(labels, truth, spec.classes)
+    expected = hits_picture(load_image(CAR), labels, truth).astype(int)
+    assert np.abs(np.asarray(Image.open(hits).convert("RGB")) - expected).mean() < 3
 
 
 def test_batch_goes_on_after_a_bad_photo(client: Client, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("hello")
     photos = [handle_file(path) for path in (CHAIR, tmp_path / "bad.jpg", CAR)]
-    zipped, reports = client.predict(photos=photos, model="fcn", api_name="/batch")
+    model = "car-unet-vgg16"
+    zipped, reports = client.predict(photos=photos, model=model, threshold=0.8, api_name="/batch")
     assert [report["name"] for report in reports] == [CHAIR.name, "bad.jpg", CAR.name]
     assert "text file" in reports[1]["error"]
     files = unzipped(Path(zipped))
-    mask = np.asarray(Image.open(BytesIO(files[f"{CHAIR.stem}.mask.png"])))
-    assert np.array_equal(mask, segdemo.segment(CHAIR, "fcn").labels)
+    mask = np.asarray(Image.open(BytesIO(files[f"{CAR.stem}.mask.png"])))
+    assert np.array_equal(mask, segdemo.segment(CAR, model, 0.8).labels)
     assert f"{CAR.stem}.coco.json" in files and len(files) == 14
 
 
@@ -112,8 +126,9 @@ def test_the_api_says_in_a_sentence_what_is_wrong(client: Client, tmp_path: Path
     for name in ("/segment", "/compare", "/score"):
         with pytest.raises(AppError, match="There is no"):
             client.predict(**{"photo": None, "api_name": name} | no_truth(name))
-    with pytest.raises(AppError, match="Send 1 to 20 photos"):
-        client.predict(photos=[], api_name="/batch")
+    for number in (0, 21):
+        with pytest.raises(AppError, match="Send 1 to 20 photos"):
+            client.predict(photos=[handle_file(CHAIR)] * number, api_name="/batch")
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(AppError, match="text file"):
         client.predict(photo=handle_file(tmp_path / "text.jpg"), api_name="/segment")

@@ -158,6 +158,15 @@ def test_a_mask_is_taken_away_without_the_photo_being_read_again(tmp_path: Path)
         save_one(found, "gone.jpg", "photo.jpg", tmp_path, "cutout.png", Style())
 
 
+def test_a_zip_that_becomes_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segdemo.exports.MAX_ZIP", 10_000)
+    found = [(predict(scene(1, 200, 300), "chair-unet"), scene(1, 200, 300), "a.png")]
+    with pytest.raises(BadImage, match="give fewer photos"):
+        bundle(found, tmp_path)
+
+
 def test_names_in_the_zip_are_distinct_even_where_case_is_not() -> None:
     taken: set[str] = set()
     names = [free_stem(name, taken) for name in ("a.jpg", "A.png", "b/a.gif", "a (2).jpg")]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from segdemo import __main__ as terminal
 from segdemo.__main__ import main
 from segdemo.bench import as_text, processes, rows
 from segdemo.registry import MODELS
+from segdemo.weights import FOLDER
 
 ROOT = Path(__file__).parent.parent
 PICTURE = sorted((EXAMPLES / "test" / "images").glob("*.webp"))[0]
@@ -60,6 +62,30 @@ def test_predict_writes_overlay_mask_and_report(tmp_path: Path) -> None:
         mask = Image.open(tmp_path / "out" / f"{photo.stem}.mask.png")
         assert np.array_equal(np.asarray(mask), result.labels)
         assert Image.open(tmp_path / "out" / f"{photo.stem}.overlay.webp").size == (width, height)
+
+
+def test_predict_counts_from_the_threshold_on(tmp_path: Path) -> None:
+    chair = PICTURE.parent / "chair-dining.webp"
+    command = ["predict", str(chair), "--threshold", "0.9", "--out", str(tmp_path)]
+    assert main(command) == 0
+    mask = np.asarray(Image.open(tmp_path / f"{chair.stem}.mask.png"))
+    strict, usual = segdemo.segment(chair, threshold=0.9), segdemo.segment(chair)
+    assert np.array_equal(mask, strict.labels)
+    assert not np.array_equal(mask, usual.labels)
+
+
+def test_evaluate_records_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = tmp_path / "weights"
+    shutil.copytree(FOLDER, copied)
+    facts = copied / "fcn.json"
+    changed = json.loads(facts.read_text())
+    changed["figures"] = {"other/test": {}}
+    facts.write_text(json.dumps(changed))
+    monkeypatch.setenv("SEGDEMO_WEIGHTS", str(copied))
+    assert main(["evaluate", "fcn", "--data", str(EXAMPLES), "--record"]) == 0
+    figures = json.loads(facts.read_text())["figures"]
+    assert set(figures) == {"other/test", "examples/test"}
+    assert figures["examples/test"]["photos"] == len(list(PICTURE.parent.iterdir()))
 
 
 def test_evaluate_prints_json_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:

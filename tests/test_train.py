@@ -257,6 +257,28 @@ def test_augmentation_moves_picture_and_labels_together() -> None:
     assert len(seen) > 10
 
 
+def test_augmentation_shows_what_visitors_bring() -> None:
+    """Near and far, mirrored, turned, in other light and without colours: each now and then."""
+    row = torch.linspace(0, 255, 64).to(torch.uint8).expand(48, 64)  # brighter to the right
+    image = tv.Image(torch.stack([row, row // 2, row // 4]))
+    found = dict.fromkeys(("mirrored", "not mirrored", "turned", "brighter", "darker", "grey"), 0)
+    contrasts = list[float]()
+    for seed in range(60):
+        torch.manual_seed(seed)
+        changed, moved = augmentation(40, 0.2)(image, tv.Mask(torch.zeros(48, 64).byte()))
+        red = changed[0].float()
+        rises = (red[:, -6:].mean() - red[:, :6].mean()).item()
+        found["mirrored"] += rises < 0
+        found["not mirrored"] += rises > 0
+        found["turned"] += bool((moved == IGNORE).any())
+        found["brighter"] += bool(red.max() > 180)
+        found["darker"] += bool(red.max() < 140)
+        found["grey"] += torch.equal(changed[0], changed[2])
+        contrasts.append(abs(rises))
+    assert all(found.values()), found
+    assert max(contrasts) > 3 * min(contrasts)  # crops of all sizes
+
+
 @pytest.mark.parametrize("across", [False, True])
 def test_labels_lie_where_the_picture_does(across: bool) -> None:
     """To a tenth of a pixel on average: a network learns half a pixel."""
