@@ -43,6 +43,7 @@ from segdemo.data import open_folder
 from segdemo.engine import ready
 from segdemo.errors import reason
 from segdemo.images import MAX_BYTES
+from segdemo.overlay import outline
 from segdemo.registry import MODELS
 from segdemo.score import read_truth, score_photo
 from segdemo.ui import HEAD, build_page
@@ -116,6 +117,13 @@ def test_sliders_colours_and_views_need_no_server(page: Page) -> None:
     page.locator("#viewer input[type=color]").fill("#00ff00")
     inner = result.confidence > 0.9
     assert (seen(page)[(result.labels == 1) & inner][:, :3] == (0, 255, 0)).mean() > 0.9
+    pale = seen(page)[outline(result.labels, 1)][:, :3]
+    assert (pale[:, 1] == 255).mean() > 0.9 and (pale[:, 0] > 100).mean() > 0.9
+    page.locator("#viewer canvas").hover()
+    page.mouse.down()
+    assert not differs(photo, seen(page)).any()
+    page.mouse.up()
+    assert differs(photo, seen(page)).any()
 
     slide(page, "threshold", 0.8)
     higher = segdemo.segment(CHAIR, threshold=0.8)
@@ -186,6 +194,8 @@ def test_downloads_are_as_it_was_set_and_of_the_photos_own_size(page: Page, tmp_
     assert (np.asarray(coloured.convert("RGB"))[labels == 1] == (0, 0, 255)).all()
     coco = json.loads(take(page, "coco.json").read_text("utf-8"))
     assert sum(found["area"] for found in coco["annotations"]) == (labels == 1).sum()
+    legend(page).get_by_role("checkbox").uncheck()
+    assert not np.asarray(Image.open(take(page, "cutout.png"))).any()
 
 
 def test_a_picture_from_the_webcam(page: Page) -> None:
