@@ -46,8 +46,8 @@ log = logging.getLogger("segdemo")
 class Segmentation:
     """What a network found in a picture.
 
-    logits: float32 [C, h, w], as fine as the network gave them; but changed where a region is
-        nowhere sure (`only_sure`).
+    logits: float32 [C, h, w], as fine as the network gave them; but changed so that regions that
+        are nowhere sure do not count (`only_sure`).
     size: height and width of the picture, upright.
     classes: names; `labels` indexes them, 0 is the background.
     threshold: for a model of one class, the probability from which on a pixel is that class. A

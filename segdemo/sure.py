@@ -46,7 +46,11 @@ def sure_of_one(logits: Tensor, sure: float, cell: int) -> Tensor:
 
 
 def sure_of_many(logits: Tensor, sure: float, cell: int) -> Tensor:
-    """Many classes: a region that is not sure of its class becomes background."""
+    """Many classes: a region that is not sure of its class becomes background.
+
+    The logits of such a class are lowered everywhere but in its sure regions, and those of the
+    background raised to where they were.
+    """
     cells = logits[:, ::cell, ::cell].contiguous()
     top, chosen = cells.max(0)
     probable = 1 / (cells - top).exp_().sum(0)  # softmax, of the chosen class alone
