@@ -128,6 +128,7 @@ def test_orientation(
     data = encode(stored, kind, exif=exif.tobytes())
     check_close(load(data), corners(), 4 if kind in LOSSY else 0)
     check_close(load_image(Image.open(BytesIO(data))), corners(), 4 if kind in LOSSY else 0)
+    assert load_shown(data)[1] == corners().shape[:2]
 
 
 def test_compressed_tiff_is_turned_once(load: Callable[[bytes], NDArray[np.uint8]]) -> None:
