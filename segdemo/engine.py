@@ -37,7 +37,7 @@ THRESHOLD = 0.5
 FORGET = 30.0  # seconds, after which a Hub that did not answer is asked again
 
 # On each device one picture at a time, which has all of it to itself.
-TURNS = {place: threading.RLock() for place in ("cpu", "cuda")}
+TURNS: dict[str, AbstractContextManager[Any]] = {}
 
 log = logging.getLogger("segdemo")
 
@@ -178,7 +178,8 @@ class Runner:
         self.given = None if device.type == "cpu" else network  # for `spare`
         # A GPU that is lent has a queue of its own, in which others must not wait too.
         self.lends = ZERO_GPU and device.type == "cuda"
-        self.lock: AbstractContextManager[Any] = nullcontext() if self.lends else TURNS[device.type]
+        turn = TURNS.setdefault(device.type, threading.RLock())  # in one step, whoever else comes
+        self.lock = nullcontext() if self.lends else turn
         self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
         if copy is not None:
             self.compile(copy, self.laid_out(example))

@@ -33,13 +33,16 @@ def free_port() -> int:
 # or touches the cache of whoever runs the tests.
 HUB_PORT = free_port()
 HUB_HOME = Path(tempfile.mkdtemp(prefix="segdemo-hub-"))
-os.environ |= {
+OURS = {
     "HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}",
     "HF_HOME": str(HUB_HOME),
     "HF_HUB_DISABLE_XET": "1",  # the local Hub speaks LFS only
+    "NO_PROXY": "127.0.0.1,localhost",
 }
-for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "SEGDEMO_HUB_NAMESPACE"):
-    os.environ.pop(name, None)
+os.environ |= OURS
+for name in [n for n in os.environ if n.startswith(("HF_", "GRADIO_", "SEGDEMO_"))]:
+    if name not in OURS:  # whoever runs the tests has set it for something else
+        del os.environ[name]
 
 
 def pytest_unconfigure() -> None:

@@ -131,6 +131,11 @@ def test_orientation(
     assert load_shown(data)[1] == corners().shape[:2]
 
 
+def test_a_photo_that_appears_bit_by_bit(load: Callable[[bytes], NDArray[np.uint8]]) -> None:
+    data = encode(Image.fromarray(corners()), "JPEG", progressive=True, quality=95)
+    check_close(load(data), corners(), 8)
+
+
 def test_compressed_tiff_is_turned_once(load: Callable[[bytes], NDArray[np.uint8]]) -> None:
     stored = Image.fromarray(np.ascontiguousarray(STORED[6](corners())))
     data = encode(stored, "TIFF", compression="tiff_lzw", tiffinfo={ORIENTATION: 6})
@@ -346,7 +351,8 @@ def test_first_of_a_camera_jpeg_with_previews(load: Callable[[bytes], NDArray[np
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("JPEG", "RGB"), ("JPEG", "L")],
+    [("PNG", mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")]
+    + [("JPEG", "RGB"), ("JPEG", "L")],
 )
 @pytest.mark.parametrize("size", [(2561, 1921), (4000, 3000), (6000, 290)])
 def test_what_is_shown_lies_where_it_is_in_the_photo(
@@ -357,7 +363,11 @@ def test_what_is_shown_lies_where_it_is_in_the_photo(
     where, radius = (width - 100, height - 100), 80
     image = Image.new("L", size, 255)
     ImageDraw.Draw(image).circle(where, radius, 0)
-    shown, _ = load_shown(encode(image.convert(mode), kind))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    shown, _ = load_shown(encode(image, kind))
     dark = 255.0 - shown[..., 0]
     scale = width / shown.shape[1]
     for axis, middle in zip((0, 1), where, strict=True):

@@ -43,6 +43,14 @@ def test_an_outline_lies_inside_the_label() -> None:
     assert not edges[labels == 0].any() and not edges[6:14, 6:14].any()
 
 
+def test_an_outline_is_as_wide_in_a_large_photo_as_in_a_small_one() -> None:
+    labels = np.zeros((1600, 1200), np.uint8)
+    labels[400:1200, 300:900] = 1
+    painted = paint(np.zeros((1600, 1200, 3), np.uint8), labels, 1)
+    inside = (painted[800, 300:900] == colour(1)).all(axis=-1)
+    assert inside[4:-4].all() and not inside[:4].any() and not inside[-4:].any()
+
+
 @pytest.mark.parametrize("labels", [np.zeros((1, 1), np.uint8), np.ones((1, 50), np.uint8)])
 def test_tiny_pictures_are_painted(labels: np.ndarray) -> None:
     assert paint(np.zeros((*labels.shape, 3), np.uint8), labels).shape == (*labels.shape, 3)

@@ -101,6 +101,8 @@ def test_what_cannot_be_read_gets_a_sentence(tmp_path: Path) -> None:
         read_truth(write(tmp_path / "bits.png", [0, 255], "1"), FCN, (1, 2))
     with pytest.raises(BadImage, match="the value 1,.*chair white"):  # whose numbers are these?
         read_truth(write(tmp_path / "few.png", [0, 1, 2, 30]), CHAIR, (1, 4))
+    with pytest.raises(BadImage, match="the value 1,.*chair white"):  # VOC's, but no chair
+        read_truth(write(tmp_path / "voc.png", [0, 1, 2]), CHAIR, (1, 3))
     colours = np.array([[[200, 0, 0], [0, 0, 0]]], np.uint8)
     with pytest.raises(BadImage, match="one value a pixel"):
         read_truth(write(tmp_path / "colours.png", colours, "RGB"), FCN, (1, 2))

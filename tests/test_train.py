@@ -33,7 +33,9 @@ from segdemo.train import (
     as_input,
     build,
     crop_size,
+    follow,
     parameter_groups,
+    schedule,
     segmentation_loss,
     set_mode,
     settle,
@@ -90,8 +92,47 @@ def test_a_run_learns_what_is_easy(make_folder: MakeFolder, tmp_path: Path) -> N
         paste=0,
     )
     # It is asked at the size of the photos, as it was trained.
-    facts = train(replace(CHAIR, input_size=64), [make_folder()], tmp_path, recipe)
+    spec = replace(CHAIR, input_size=64, sure=0.5)
+    facts = train(spec, [make_folder()], tmp_path, recipe, device="cpu")
     assert facts["figures"]["made/test"]["iou"] > 0.6
+
+
+def test_the_weights_of_the_best_check_are_written(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_folder()
+    train(CHAIR, [root], tmp_path / "first", TINY, until=2)
+    for best, figures in (("first", [0.9, 0.1]), ("last", [0.1, 0.9])):
+        scores = iter(figures)
+        monkeypatch.setattr("segdemo.train.mean_iou", lambda *_, scores=scores: next(scores))
+        train(CHAIR, [root], tmp_path / "both", TINY)
+        first, both = (
+            load_file(tmp_path / d / "chair-unet.safetensors") for d in ("first", "both")
+        )
+        same = all(torch.equal(first[key], both[key]) for key in first)
+        assert same == (best == "first")
+
+
+def test_the_rates_of_learning() -> None:
+    network = UNetVGG16(classes=1, width=0.125)
+    groups = parameter_groups(network, replace(TINY, encoder_lr=0.25))
+    encoder = {id(p) for p in network.features.parameters()}
+    for group in groups:
+        for parameter in group["params"]:
+            assert group["scale"] == (0.25 if id(parameter) in encoder else 1.0)
+            # Nothing pulls a bias or a norm's scale to zero.
+            assert ("weight_decay" in group) == (parameter.dim() == 1)
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    assert schedule(0) < 0.05 and schedule(0.03) == 1 and schedule(1) == pytest.approx(0)
+
+
+def test_the_average_follows_slowly() -> None:
+    average, network = nn.Linear(1, 1), nn.Linear(1, 1)
+    nn.init.zeros_(average.weight)
+    nn.init.ones_(network.weight)
+    for _ in range(2):
+        follow(average, network, 0.9)
+    assert average.weight.item() == pytest.approx(0.19)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +232,19 @@ def test_samples_do_not_depend_on_who_reads_them(make_folder: MakeFolder) -> Non
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[0], other[0])
     assert first[0].shape == (3, 32, 32) and first[1].shape == (32, 32)
+
+
+def test_samples_are_pasted_and_cropped_as_asked(make_folder: MakeFolder) -> None:
+    folders = open_folders([make_folder()], "train", CHAIR)
+    keys = [(1, 32, seed) for seed in range(8)]
+
+    def made(crop: float, paste: float) -> Tensor:
+        samples = Samples(folders, (32,), crop, paste)
+        return torch.stack([samples[key][1] for key in keys])
+
+    plain = made(1.0, 0.0)
+    assert torch.equal(plain, made(1.0, 0.0))
+    assert not torch.equal(plain, made(1.0, 1.0)) and not torch.equal(plain, made(0.2, 0.0))
 
 
 def test_rare_classes_are_shown_more_often(make_folder: MakeFolder) -> None:
@@ -309,6 +363,17 @@ def test_pasting_covers_what_is_behind() -> None:
     assert 0 < (labels == 1).sum() <= 400
     assert torch.equal(image[0] == 200, labels == 1)
     assert (image[0][labels == 0] == 50).all()
+    # The border of an object that is nobody's is nobody's there too; and it lies anywhere.
+    bright, mask = flat(200, 1)
+    mask[0] = IGNORE
+    tops = set[int]()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        image, labels = paste((bright, mask), flat(50, 0))
+        rows = (labels == IGNORE).any(1).nonzero()[:, 0]
+        assert len(rows) and (labels[rows[-1] + 1] == 1).any()
+        tops.add(int(rows[0]))
+    assert len(tops) > 2
 
 
 def test_what_is_ignored_changes_no_loss() -> None:
