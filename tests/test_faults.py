@@ -146,7 +146,7 @@ def test_who_waits_while_weights_are_fetched_is_answered(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(errors, "current_request", lambda: request)
     monkeypatch.setattr(answers, "under_way", fetching)
-    shown = [value for value, _ in answers.look(str(CHAIR), "fcn", None)]
+    shown = list(answers.look(str(CHAIR), "fcn"))
     assert "error" in shown[0] and "photo" in shown[1]
 
 
