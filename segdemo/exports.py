@@ -19,7 +19,7 @@ from .overlay import Colour, cutout_png, grey_png, paint, palette_png
 from .predict import OPACITY, Prediction
 from .regions import find_regions, polygon, run_lengths
 
-MAX_ZIP = 500_000_000  # bytes; twenty photos of 12 megapixels are some 200 MB
+MAX_ZIP = 500_000_000  # bytes; a few of that are all that the server keeps of everybody's files
 
 
 def coco(

@@ -322,9 +322,10 @@ def _grey_to_8_bits(image: Image.Image) -> Image.Image:
     transparent = image.info.get("transparency")
     grey = np.empty(stored.shape, np.uint8)
     for part in parts:
-        scaled = (values(part) - low) * (255 / max(white - low, 1e-6)) + 0.5
+        found = values(part)
+        scaled = (found - low) * (255 / max(white - low, 1e-6)) + 0.5
         if isinstance(transparent, int):  # the grey that is transparent; Pillow mistakes it here
-            scaled[values(part) == transparent] = 255
+            scaled[found == transparent] = 255
         grey[part] = scaled
     picture = Image.fromarray(grey)
     picture.info = {"icc_profile": image.info.get("icc_profile")}
