@@ -10,10 +10,12 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from pillow_heif import register_heif_opener
+
+from .profiles import in_srgb
 
 MAX_BYTES = 30_000_000  # a 50-megapixel phone JPEG is about 20 MB, and the file is held in memory
 MAX_PIXELS = 50_000_000  # the largest usual phone and camera photos; about 1 GB while converting
@@ -290,13 +292,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = rgba.convert("RGB")
     elif image.mode not in ("L", "RGB", "CMYK"):  # the modes that profiles are made for
         image = image.convert("RGB")
-    if profile:
-        try:
-            wanted = ImageCms.createProfile("sRGB")
-            given = ImageCms.ImageCmsProfile(BytesIO(profile))
-            image = ImageCms.profileToProfile(image, given, wanted, outputMode="RGB") or image
-        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            pass  # a broken profile, or one for another kind of picture: do without
+    if isinstance(profile, bytes):  # of a TIFF it may be anything
+        image = in_srgb(image, profile)
     if image.mode != "RGB":  # Pillow would copy all of it
         image = image.convert("RGB")
     if rgba is not None:

@@ -252,6 +252,22 @@ def test_colour_profile_in_photos(kind: str, load: Callable[[bytes], NDArray[np.
     check_close(load(data), corners()[..., ::-1], 6)
 
 
+def test_colour_profile_that_says_srgb_changes_nothing(
+    load: Callable[[bytes], NDArray[np.uint8]],
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    check_close(load(encode(Image.fromarray(pixels), "PNG", icc_profile=profile)), pixels, 0)
+
+
+def test_long_colour_profile_is_applied(load: Callable[[bytes], NDArray[np.uint8]]) -> None:
+    """One too long to be kept for the next picture."""
+    profile = swapped_profile() + bytes(200_000)
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
+    data = encode(Image.fromarray(corners()), "PNG", icc_profile=profile)
+    check_close(load(data), corners()[..., ::-1], 4)
+
+
 @pytest.mark.parametrize("profile", [b"junk", b"\0" * 200, swapped_profile()[:300]])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_unfit_colour_profile_is_ignored(

@@ -252,6 +252,22 @@ def test_the_live_camera_is_segmented_until_it_is_stopped(page: Page) -> None:
     expect(page.locator("#camera")).to_contain_text("Click to Access Webcam")
 
 
+def test_live_frames_are_sent_as_fast_as_they_are_shown(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda asked: sent.append(asked.url) if "/stream/" in asked.url else None)
+    open_tab(page, "Live camera")
+    start_live(page)
+    wait_for_answer(page, 3, "#live-viewer")
+    before = len(sent) - drawn(page, "#live-viewer")
+    wait_for_answer(page, 15, "#live-viewer")
+    # None waits for others, which would make the picture late: on a slow network more and more.
+    assert abs(len(sent) - drawn(page, "#live-viewer") - before) <= 2
+    # One that is lost does not end it.
+    page.route("**/stream/*", lambda route: route.abort(), times=3)
+    page.wait_for_timeout(1000)
+    wait_for_answer(page, drawn(page, "#live-viewer") + 3, "#live-viewer")
+
+
 def test_the_live_camera_stops_by_itself(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,4 +53,34 @@
     if (track) target.classList.toggle("facing", track.getSettings().facingMode !== "environment");
   };
   document.addEventListener("playing", mirror, true); // it does not bubble
+
+  // Gradio's camera sends what it sees every so often, whether or not that was answered; a video that
+  // has no width yet, it passes over. Two frames are under way, one on the server and one in the
+  // browser: more would only come late.
+  const width = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth").get;
+  const SECONDS = 3; // after which what was not answered is given up
+  let most, underWay, sent, reading;
+  const begin = () => {
+    most = 1; // it looks, and sends nothing, until the first is being answered
+    underWay = 0;
+  };
+  const paced = function () {
+    if (reading) return width.call(this); // it asks several times for one frame
+    if (performance.now() - sent > 1000 * SECONDS) begin();
+    if (underWay === most) return 0;
+    underWay++;
+    sent = performance.now();
+    reading = true;
+    queueMicrotask(() => (reading = false));
+    return width.call(this);
+  };
+  document.addEventListener("playing", ({ target }) => {
+    if (!target.closest("#camera")) return;
+    begin();
+    Object.defineProperty(target, "videoWidth", { get: paced, configurable: true });
+  }, true);
+  document.addEventListener("frames-done", ({ detail }) => {
+    underWay = most === 1 ? 0 : Math.max(0, underWay - detail);
+    most = 2;
+  });
 }

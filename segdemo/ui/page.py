@@ -182,7 +182,7 @@ def add_live_tab(tabs: gr.Tabs) -> None:
         answers.frame,
         [frames, model],
         seen,
-        stream_every=0.05,
+        stream_every=0.02,  # page.js lets through no more than are answered
         time_limit=LIVE_SECONDS,
         concurrency_id="live",
         concurrency_limit=8,  # they share the device frame by frame

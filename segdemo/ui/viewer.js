@@ -11,6 +11,7 @@ let shown = null; // { photo, first, sure, labels, edges, width, height } of the
 let peek = false; // the photo alone, as long as a pointer or the space bar is down
 let turn = 0; // counts the answers
 let busy = false; // an answer is being decoded
+let later = 0; // how many came meanwhile
 let frames = []; // when the last answers came, for frames per second
 
 sliders.opacity.value = props.opacity;
@@ -191,16 +192,25 @@ function come() {
     root.scrollIntoView({ behavior: still ? "auto" : "smooth" });
 }
 
+// A frame of the live camera is on screen, or never will be: page.js lets the next one through.
+function done() {
+  if (!props.live) return;
+  const given = Math.max(0, later - 1); // all but the last of those that came meanwhile are left out
+  element.dispatchEvent(new CustomEvent("frames-done", { bubbles: true, detail: 1 + given }));
+  later = 0;
+}
+
 async function update() {
   const value = props.value;
   const mine = ++turn;
   if (!value?.photo) {
     shown = null;
+    done();
     message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
     return value && come();
   }
   // Frames may come faster than they are decoded: the latest is taken up when this one is done.
-  if (props.live && busy) return;
+  if (props.live && busy) return later++;
   try {
     busy = true;
     const urls = [value.photo, value.map, ...(value.sure ? [value.sure] : [])].map((file) => file.url ?? file);
@@ -213,6 +223,7 @@ async function update() {
     return mine === turn && message(t("gone"), "error");
   } finally {
     busy = false;
+    done();
     if (props.live && mine !== turn) update();
   }
   $(".threshold").hidden = !value.binary;
