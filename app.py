@@ -13,17 +13,22 @@ import threading
 # browser on the same cores then halves the live camera's frames, and nothing is won without one.
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "2000")
 
-import gradio as gr
+try:
+    import gradio as gr
 
-from segdemo.engine import ready
-from segdemo.images import MAX_BYTES
-from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
-from segdemo.registry import MODELS
-from segdemo.service import Service, in_words
-from segdemo.tempfiles import Sweeper, own_folder
-from segdemo.ui import CSS, HEAD, JS, THEME, build_page
-from segdemo.weights import WeightsError
-from segdemo.zerogpu import ZERO_GPU
+    from segdemo.engine import ready
+    from segdemo.images import MAX_BYTES
+    from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
+    from segdemo.registry import MODELS
+    from segdemo.service import Service, in_words
+    from segdemo.tempfiles import Sweeper, own_folder
+    from segdemo.ui import CSS, HEAD, JS, THEME, build_page
+    from segdemo.weights import WeightsError
+    from segdemo.zerogpu import ZERO_GPU
+except ModuleNotFoundError as error:
+    sys.exit(f"segdemo: {error.name} is not installed: set up the environment as README.md says")
+except KeyboardInterrupt:  # they take seconds
+    sys.exit(130)
 
 FILES = 65_536  # that may be open at once, connections among them
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import Tensor, nn
 
 from ..engine import EXAMPLE, Runner, load_network, ready
@@ -60,8 +60,8 @@ def of_model(spec: ModelSpec) -> Iterator[Row]:
         )
         yield replace(row, what="12-megapixel JPEG to overlay and mask", model=spec.name)
 
-    buffer = BytesIO()
-    photo.resize((640, 480)).save(buffer, "JPEG")
+    buffer, profile = BytesIO(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    photo.resize((640, 480)).save(buffer, "JPEG", icc_profile=profile.tobytes())  # as browsers do
     row = in_turn(
         partial(frame, buffer.getvalue(), spec.name),
         {"its network alone": partial(alone, runner.scores, x)},
