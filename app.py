@@ -12,6 +12,9 @@ import threading
 # How long a thread of torch spins before it sleeps; read when torch is loaded. By default long: a
 # browser on the same cores then halves the live camera's frames, and nothing is won without one.
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "2000")
+# After each event Gradio would sum up its last 10,000 ones, for a dashboard that is closed here.
+os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
 
 try:
     import gradio as gr
@@ -136,6 +139,8 @@ def launch(page: gr.Blocks, service: Service, options: argparse.Namespace) -> No
             ssr_mode=False,
             app_kwargs=service.app_kwargs,
         )
+    if page.mcp_error:
+        print('segdemo: there are no tools for assistants: pip install "gradio[mcp]"', flush=True)
     in_lines("uvicorn.error", "asyncio")  # which uvicorn has set up in its own way
     print(f"segdemo: the page is at {address}", flush=True)
     if public:

@@ -1,5 +1,6 @@
 """segdemo: find chairs, cars and twenty kinds of things in a picture, pixel by pixel."""
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ __all__ = [
     "load_network",
     "segment",
 ]
+
+# Without it Python would print warnings where nobody has set up logs, tracebacks and all.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 ELSEWHERE = {  # than in engine.py
     "BadImage": "images",

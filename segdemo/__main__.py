@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         told = f"{error.name} is not installed: set up the environment as README.md says, or use it"
         print(f"segdemo: {told}, as .venv/bin/python -m segdemo", file=sys.stderr)
         return 2
+    except (ImportError, OSError) as error:  # of a package that is damaged
+        print(f"segdemo: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("segdemo: stopped", file=sys.stderr)
         return 130

@@ -18,7 +18,7 @@ from pillow_heif import register_heif_opener
 from .profiles import in_srgb
 
 MAX_BYTES = 30_000_000  # a 50-megapixel phone JPEG is about 20 MB, and the file is held in memory
-MAX_PIXELS = 50_000_000  # the largest usual phone and camera photos; about 1 GB while converting
+MAX_PIXELS = 50_000_000  # the largest usual phone and camera photos
 MAX_SIDE = 20_000  # panoramas fit; a strip a million pixels long is no photo and upsets resizing
 MAX_SCANS = 500  # a JPEG has 1 to 12; each costs a pass over all pixels, so thousands cost hours
 # What cameras, phones and browsers save. Few, because every decoder is a door for hostile files.

@@ -104,7 +104,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 classes=("background", "car"),
                 build=UNetVGG16,
                 input_size=320,
-                sure=0.99,
+                sure=0.97,
                 # What published VGG16 weights expect.
                 mean=(0.485, 0.456, 0.406),
                 std=(0.229, 0.224, 0.225),

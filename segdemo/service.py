@@ -15,9 +15,11 @@ from typing import Any
 import gradio
 from gradio.context import LocalContext
 from gradio.route_utils import FnIndexInferError, GradioMultiPartParser
+from gradio.state_holder import SessionState
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -135,6 +137,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self.app, self.service = app, service
+        self.page = GZipMiddleware(app)  # Gradio compresses the scripts, but not the page itself
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -151,7 +154,7 @@ class Gate:
                 UPLOAD_SECONDS if path.startswith(UPLOAD) and scope["method"] == "POST" else None
             )
             async with asyncio.timeout(limit):
-                await self.app(scope, receive, reply)
+                await (self.page if path == "/" else self.app)(scope, receive, reply)
         except ClientDisconnect:
             pass  # nobody is left to be told anything
         except Exception as error:
@@ -282,6 +285,16 @@ class FilesOnly(GradioMultiPartParser):
 
 
 gradio.route_utils.GradioMultiPartParser = FilesOnly  # type: ignore[misc]
+
+
+def keep_nothing(_session: SessionState, _part: int, _value: Any) -> None:
+    """In the place of Gradio's own, which holds the last value of each part of each page.
+
+    Among them would be frames of cameras; they are for links to a page's state, closed here.
+    """
+
+
+SessionState._update_value_in_config = keep_nothing  # type: ignore
 
 
 class Reply:

@@ -91,7 +91,9 @@ def train(
     before = seconds_before(spec, recipe)
     state: dict[str, Any] = {"step": 0, "seconds": before, "curve": [], "best": -1.0}
     best = average.state_dict()
-    if resume and checkpoint.exists():
+    if resume and not checkpoint.exists():
+        tqdm.write(f"There is no checkpoint in {out} yet: from the beginning.")
+    elif resume:
         saved = read_checkpoint(checkpoint)
         if saved["recipe"] != asdict(recipe) or saved["seen"] != seen:
             raise TrainError(

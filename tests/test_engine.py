@@ -122,6 +122,12 @@ def test_what_flips_answers_a_mirror_image_with_the_mirrored_answer(model: str) 
     assert np.abs(mirrored[..., ::-1] - runner.logits(photo)).max() < 1e-3
 
 
+@pytest.mark.parametrize("threshold", [50, -0.1, float("nan")])
+def test_a_threshold_in_percent_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        segdemo.segment(scene(0), threshold=threshold)
+
+
 def test_a_higher_threshold_finds_less_and_is_sure_of_it() -> None:
     logits = torch.linspace(-4, 4, 100).view(1, 10, 10)
     result = Segmentation(logits, (10, 10), ("background", "chair"))

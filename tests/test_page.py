@@ -35,7 +35,7 @@ from conftest import CHAIR, PICTURES, scene
 from gradio.data_classes import ImageData
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 import segdemo
 from segdemo import hub
@@ -46,7 +46,8 @@ from segdemo.images import MAX_BYTES
 from segdemo.overlay import outline
 from segdemo.registry import MODELS
 from segdemo.score import read_truth, score_photo
-from segdemo.ui import HEAD, build_page
+from segdemo.service import Service
+from segdemo.ui import HEAD, JS, build_page
 from segdemo.ui.components import TEXTS
 from segdemo.ui.inputs import Photo, Share
 from segdemo.weights import WeightsError, read_facts
@@ -246,6 +247,7 @@ def test_the_live_camera_is_segmented_until_it_is_stopped(page: Page) -> None:
     # It can be started again, and is off while nobody looks.
     start_live(page)
     wait_for_answer(page, stopped + 1, "#live-viewer")
+    expect(page.locator("#camera video")).to_be_visible()  # and not the last frame of before
     open_tab(page, "Many photos")
     expect_camera_off(page)
     open_tab(page, "Live camera")
@@ -274,16 +276,27 @@ def test_the_live_camera_stops_by_itself(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr("segdemo.ui.page.LIVE_SECONDS", 3)
     built = build_page()
-    _, address, _ = built.launch(prevent_thread_lock=True, quiet=True, head=HEAD, ssr_mode=False)
+    app, address, _ = built.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        head=HEAD,
+        js=JS,
+        ssr_mode=False,
+        app_kwargs=Service(tmp_path).app_kwargs,
+    )
     context = browser.new_context()
     page = context.new_page()
     try:
         open_page(page, address)
         open_tab(page, "Live camera")
         start_live(page)
+        wait_for_answer(page, viewer="#live-viewer")
         expect_camera_off(page)
         page.wait_for_timeout(2000)
         expect(page.locator("#camera")).to_contain_text("Click to Access Webcam")
+        # What it saw is nowhere: a JPEG in base64 begins so.
+        sessions = app.state_holder.session_data.values()
+        assert sessions and not any("/9j/" in str(s.config_values) for s in sessions)
     finally:
         context.close()
         built.close()
@@ -298,6 +311,37 @@ def test_an_example_is_one_click(page: Page, name: str) -> None:
     expected = segdemo.segment(PICTURES[name], model)
     expect_share(page, *max(expected.coverage.items(), key=lambda item: item[1]))
     assert np.array_equal(mask(page), expected.labels)
+
+
+def test_an_answer_under_way_leaves_that_on_screen_as_it_is(page: Page) -> None:
+    choose(page, "fcn")
+    give(page, CHAIR)
+    wait_for_answer(page)
+    slide(page, "opacity", 0)
+    words = legend(page).inner_text()
+    held: list[Route] = []
+    page.route("**/file=**", lambda route: held.append(route))
+    choose(page, "car-unet-vgg16")
+    while not held:
+        page.wait_for_timeout(100)
+    slide(page, "opacity", 1)
+    slide(page, "threshold", 0.7)
+    assert differs(photo_of(CHAIR), seen(page), 60).mean() > 0.02
+    assert legend(page).inner_text() == words
+    page.unroute("**/file=**")
+    for route in held:
+        route.continue_()
+    expect(legend(page)).not_to_contain_text("chair")
+
+
+def test_for_tabs_that_nobody_looks_at_nothing_waits_in_the_queue(page: Page) -> None:
+    joined: list[str] = []
+    page.on("request", lambda asked: joined.append(asked.url) if "/join" in asked.url else None)
+    give(page, CHAIR)
+    wait_for_answer(page)
+    page.wait_for_timeout(1000)
+    # The photo, that it was looked at, and that the true mask of another went.
+    assert len(joined) <= 3
 
 
 def test_what_was_found_is_read_out(page: Page) -> None:

@@ -51,6 +51,12 @@ def test_health(page: tuple[str, Path]) -> None:
     assert reply.json() == {"status": "ok", "models": list(MODELS)}
 
 
+def test_the_page_is_sent_compressed(page: tuple[str, Path]) -> None:
+    reply = httpx.get(f"{page[0]}/", headers={"Accept-Encoding": "gzip"})
+    assert int(reply.headers["Content-Length"]) < len(reply.content) / 2
+    assert "<gradio-app" in reply.text
+
+
 def test_metrics_count_answers_errors_and_stages(page: tuple[str, Path]) -> None:
     address, _ = page
     before = figures(address)

@@ -207,6 +207,13 @@ def test_a_mistyped_option_is_answered_before_torch_is_imported() -> None:
     assert not re.search(r"\| *torch$", done.stderr, re.MULTILINE)
 
 
+def test_a_damaged_package_is_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: no such file')")
+    done = run("models", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "libtorch" in done.stderr and done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("start", [["-m", "segdemo", "models"], ["app.py"]])
 def test_what_is_not_installed_is_one_line_too(start: list[str]) -> None:
     bare = [sys.executable, "-S", *start]  # without what pip has installed

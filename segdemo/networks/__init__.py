@@ -8,6 +8,7 @@ from torch import Tensor, nn
 class Network(Protocol):
     """What each of them has, beside being an nn.Module.
 
+    features: an encoder that may have weights of its own, where there is one.
     stride: what the sides of what `scores` takes are multiples of.
     cell: how many pixels one of its scores stands for, each way.
     """
@@ -24,7 +25,8 @@ class Network(Protocol):
     def stages(self) -> dict[str, nn.Module]:
         """Modules to be looked into, in the order in which they run, by key.
 
-        `downN` and `upN` give feature maps; `score`, `coarse` and `fusedN` give a score a class.
+        `downN`, of which there is one at least, and `upN` give feature maps; `score`, `coarse`
+        and `fusedN` give a score a class.
         `upN` and `fusedN` are called with what comes from below and what the skip from `downN`
         brings.
         """

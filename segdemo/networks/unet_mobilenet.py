@@ -1,7 +1,7 @@
 """U-Net whose encoder is MobileNetV2 (Sandler et al. 2018, https://arxiv.org/abs/1801.04381).
 
 As in unet_vgg16.py the encoder starts from a network that has already learnt to see; this one is
-small, and its last level, at 1/32 of the size, overlooks most of the photo.
+small, and its last level, at 1/32 of the size, takes in most of the photo.
 """
 
 from typing import cast

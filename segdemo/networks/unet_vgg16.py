@@ -43,7 +43,7 @@ class UNetVGG16(nn.Module):
 
         layers = [layer if isinstance(layer, str) else wide(layer) for layer in cfgs["D"]]
         self.features = make_layers(layers, batch_norm=ENCODERS[encoder])
-        # At 1/32 of the size, to overlook most of the photo.
+        # At 1/32 of the size, to take in most of the photo.
         self.centre = double_conv(wide(512), wide(512))
         self.up = nn.ModuleList(
             UpAndJoin(wide(below), wide(skip), wide(outputs))

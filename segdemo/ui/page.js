@@ -58,16 +58,19 @@
   // has no width yet, it passes over. Two frames are under way, one on the server and one in the
   // browser: more would only come late.
   const width = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth").get;
-  const SECONDS = 3; // after which what was not answered is given up
   let most, underWay, sent, reading;
+  let patience = 3000; // milliseconds, after which what was not answered is given up
   const begin = () => {
     most = 1; // it looks, and sends nothing, until the first is being answered
     underWay = 0;
   };
   const paced = function () {
     if (reading) return width.call(this); // it asks several times for one frame
-    if (performance.now() - sent > 1000 * SECONDS) begin();
-    if (underWay === most) return 0;
+    if (performance.now() - sent > patience) {
+      begin();
+      patience *= 2; // it may be the network that is slow
+    }
+    if (underWay === most || document.hidden || !width.call(this)) return 0;
     underWay++;
     sent = performance.now();
     reading = true;
@@ -82,5 +85,6 @@
   document.addEventListener("frames-done", ({ detail }) => {
     underWay = most === 1 ? 0 : Math.max(0, underWay - detail);
     most = 2;
+    patience = Math.max(3000, 2 * (performance.now() - sent));
   });
 }

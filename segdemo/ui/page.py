@@ -128,7 +128,7 @@ def add_photo_tab() -> gr.HTML:
     )
     # The other tabs are worked out when they are looked at, and again after a change.
     open_tab, changes = gr.State("see"), gr.State(0)
-    looked.then(lambda count: count + 1, changes, changes, **TOLD)
+    looked.then(lambda n, tab: n + (tab != "see"), [changes, open_tab], changes, **TOLD)
     see_tab.select(lambda: "see", None, open_tab, trigger_mode="always_last", **TOLD)
     scores = [photo, model, truth, names, threshold]
     others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
@@ -192,12 +192,13 @@ def add_live_tab(tabs: gr.Tabs) -> None:
     # Gradio's camera runs on, and sends, when its time is over, after Stop and in another tab: it
     # ends when it is taken off the page.
     off = live.then(lambda: gr.update(visible=False), None, frames, **AT_ONCE)
-    off.then(lambda: gr.update(visible=True), None, frames, **AT_ONCE)
+    off.then(lambda: gr.update(visible=True, value=None), None, frames, **AT_ONCE)
     tabs.select(is_live, None, frames, trigger_mode="multiple", **AT_ONCE)
 
 
 def is_live(opened: gr.SelectData) -> dict[str, Any]:
-    return gr.update(visible=opened.value == ENGLISH["tab_live"])
+    # Without a value, as the last frame would stand in the place of what the camera sees.
+    return gr.update(visible=opened.value == ENGLISH["tab_live"], value=None)
 
 
 def add_many_tab() -> None:

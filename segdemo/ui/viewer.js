@@ -7,7 +7,7 @@ const root = $(".viewer");
 const sliders = { opacity: $(".opacity input"), threshold: $(".threshold input"), divider: $(".divider") };
 const style = { hidden: new Set(), colours: new Map() }; // by class name: kept from photo to photo
 const rows = new Map(); // class name -> its line in the list
-let shown = null; // { photo, first, sure, labels, edges, width, height } of the value on screen
+let shown = null; // what is on screen: { photo, first, sure, labels, edges, width, height, classes, binary }
 let peek = false; // the photo alone, as long as a pointer or the space bar is down
 let turn = 0; // counts the answers
 let busy = false; // an answer is being decoded
@@ -22,8 +22,8 @@ for (const radio of $$(".views input")) radio.name = group;
 const view = () => $(".views input:checked").value;
 const hex = (rgb) => `#${rgb.map((c) => c.toString(16).padStart(2, "0")).join("")}`;
 const rgb = (code) => [1, 3, 5].map((i) => parseInt(code.slice(i, i + 2), 16));
-const colourOf = (label) => style.colours.get(name(label)) ?? props.value.classes[label].colour;
-const name = (label) => props.value.classes[label].name;
+const colourOf = (label) => style.colours.get(name(label)) ?? shown.classes[label].colour;
+const name = (label) => shown.classes[label].name;
 const visible = (label) => label > 0 && !style.hidden.has(name(label));
 
 // The pixels of a picture, RGBA.
@@ -51,7 +51,7 @@ function grey({ data }) {
 // the threshold.
 function relabel() {
   const { first, width, height } = shown;
-  if (props.value.binary) {
+  if (shown.binary) {
     const least = Math.round(sliders.threshold.value * LEVELS);
     shown.labels = first.map((p) => (p >= least ? 1 : 0));
     shown.sure = first.map((p) => (p >= least ? p : LEVELS - p));
@@ -90,12 +90,12 @@ function draw() {
 
 function drawNow() {
   if (!shown) return;
-  const { photo, labels, edges, sure, width, height } = shown;
+  const { photo, labels, edges, sure, width, height, classes } = shown;
   const which = peek ? "photo" : view();
   const strength = which === "photo" ? 0 : Number(sliders.opacity.value);
   const from = which === "split" ? Math.round((sliders.divider.value / 100) * width) : 0;
-  const colours = props.value.classes.map((_, here) => colourOf(here));
-  const seen = props.value.classes.map((_, here) => visible(here));
+  const colours = classes.map((_, here) => colourOf(here));
+  const seen = classes.map((_, here) => visible(here));
   const picture = new ImageData(photo.slice(), width, height);
   const out = picture.data;
   for (let i = 0, p = 0; i < labels.length; i++, p += 4) {
@@ -122,7 +122,7 @@ function drawNow() {
 // What was found: a line for each class, with its share of the picture. Lines stay while their
 // class does, and live in their place: somebody may be using their controls.
 function list() {
-  const counts = new Array(props.value.classes.length).fill(0);
+  const counts = new Array(shown.classes.length).fill(0);
   for (const here of shown.labels) counts[here]++;
   const found = counts
     .map((count, here) => ({ here, part: (100 * count) / shown.labels.length }))
@@ -138,8 +138,8 @@ function list() {
     if (colour.value !== hex(colourOf(here))) colour.value = hex(colourOf(here)); // another model's
     share.textContent = t("percent", { part });
   }
-  const only = props.value.binary && thing(name(1));
-  const count = props.value.classes.length - 1;
+  const only = shown.binary && thing(name(1));
+  const count = shown.classes.length - 1;
   const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all", { count });
   if ($(".found").textContent !== none) $(".found").textContent = none; // it is read out
 }
@@ -215,10 +215,9 @@ async function update() {
     busy = true;
     const urls = [value.photo, value.map, ...(value.sure ? [value.sure] : [])].map((file) => file.url ?? file);
     const [photo, map, sure] = await Promise.all(urls.map(pixels));
-    const same = props.live && props.value?.classes?.length === value.classes.length;
-    if (mine !== turn && !same) return; // a later answer has come
-    const first = grey(map);
-    shown = { photo: photo.data, first, sure: sure && grey(sure), width: photo.width, height: photo.height };
+    if (mine !== turn && !(props.live && props.value?.photo)) return; // a later answer has come
+    const { classes, binary } = value;
+    shown = { ...photo, photo: photo.data, first: grey(map), sure: sure && grey(sure), classes, binary };
   } catch {
     return mine === turn && message(t("gone"), "error");
   } finally {
@@ -263,7 +262,7 @@ canvas.addEventListener("blur", peeking(false));
 // Downloads are made by the server, out of the photo at its full size.
 for (const button of $$(".takes button"))
   button.addEventListener("click", () => {
-    const labels = props.value.classes.map((_, here) => here).slice(1);
+    const labels = shown.classes.map((_, here) => here).slice(1);
     trigger("take", {
       what: button.value,
       threshold: Number(sliders.threshold.value),
