@@ -29,7 +29,9 @@ try:
     from segdemo.weights import WeightsError
     from segdemo.zerogpu import ZERO_GPU
 except ModuleNotFoundError as error:
-    sys.exit(f"segdemo: {error.name} is not installed: set up the environment as README.md says")
+    told = f"{error.name} is not installed: set up the environment as README.md says"
+    print(f"segdemo: {told}", file=sys.stderr)
+    sys.exit(2)
 except KeyboardInterrupt:  # they take seconds
     sys.exit(130)
 

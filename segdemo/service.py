@@ -294,7 +294,7 @@ def keep_nothing(_session: SessionState, _part: int, _value: Any) -> None:
     """
 
 
-SessionState._update_value_in_config = keep_nothing  # type: ignore
+SessionState._update_value_in_config = keep_nothing  # type: ignore[assignment,method-assign]
 
 
 class Reply:

@@ -218,7 +218,7 @@ def test_a_damaged_package_is_one_line_too(tmp_path: Path) -> None:
 def test_what_is_not_installed_is_one_line_too(start: list[str]) -> None:
     bare = [sys.executable, "-S", *start]  # without what pip has installed
     done = subprocess.run(bare, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode
+    assert done.returncode == 2
     assert "is not installed" in done.stderr and done.stderr.count("\n") == 1
 
 
