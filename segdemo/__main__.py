@@ -279,9 +279,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
     spec = find_model(options.model)
     scores = score(spec, load_network(spec.name), options.data, options.split)
-    if options.record:
-        record(spec, scores)
     print(json.dumps(scores, indent=1) if options.json else as_text(scores))
+    if options.record:  # last: it may fail, and the scores took minutes
+        record(spec, scores)
 
 
 def run_choose(options: argparse.Namespace) -> None:

@@ -97,6 +97,8 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         raise DataError(f"{root / 'dataset.json'}: masks of 8 bit hold no value above 255.")
 
     table = label_table(names, spec, ignore)
+    if split == "train":
+        table[[value for value, name in enumerate(names) if name in spec.disputed]] = IGNORE
     named = tuple(sorted({0, *(int(label) for label in table if 0 < label < IGNORE)}))
     if len(named) == 1:
         raise DataError(

@@ -30,7 +30,7 @@ from .preprocess import as_tensor, preprocess, seen_size
 from .registry import MODELS, ModelSpec, find_model
 from .sure import only_sure
 from .weights import WeightsError, find_weights, read_facts
-from .zerogpu import ZERO_GPU, NotLent, on_gpu
+from .zerogpu import ZERO_GPU, on_gpu
 
 EXAMPLE = Path(__file__).parent / "examples" / "test" / "images" / "living-room.webp"
 THRESHOLD = 0.5
@@ -135,10 +135,8 @@ def bands(
     photo would take a gigabyte. beyond: of the maps' height and width, what is not the picture's.
     """
     (height, width), (channels, rows, columns) = size, maps.shape
-    # Across as a matrix product, down from row to row: what is fastest for each.
     left, right, share = between(width, columns, beyond[1])
-    across = torch.zeros(columns, width).scatter_(0, left[None], 1 - share[None])
-    wide = maps @ across.scatter_add_(0, right[None], share[None])
+    wide = maps.index_select(2, left).lerp_(maps.index_select(2, right), share)
     above, below, share = between(height, rows, beyond[0])
     band = max(1, 1_000_000 // (channels * width))
     for top in range(0, height, band):
@@ -206,20 +204,19 @@ class Runner:
         return self.compiled.get(x.shape, self.network.scores)(x)
 
     def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
-        """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU's memory is full or none is lent.
+        """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU is full, fails, or none is lent.
 
-        Raises OutOfMemoryError, RuntimeError where the CPU's does not either.
+        Raises OutOfMemoryError, RuntimeError where the CPU does not either.
         """
         try:
             return self.answer(image, threshold)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:  # a GPU raises many kinds of it
             if self.device.type == "cpu":
                 raise
-            log.warning("the GPU's memory is full", extra={"model": self.spec.name})
-        except NotLent as error:
-            log.warning("no GPU was lent", exc_info=error, extra={"model": self.spec.name})
-            return self.spare(image, threshold)
-        torch.cuda.empty_cache()  # here, where the error no longer holds what was computed
+            log.warning("not on the GPU", exc_info=error, extra={"model": self.spec.name})
+            full = isinstance(error, torch.OutOfMemoryError)
+        if full:
+            torch.cuda.empty_cache()  # here, where the error no longer holds what was computed
         return self.spare(image, threshold)
 
     def answer(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
@@ -319,14 +316,28 @@ def _ready(name: str) -> Runner:
     spec, network, cpu = find_model(name), load_network(name), torch.device("cpu")
     # Where GPUs are lent, networks are moved to them at the start, by the main thread, or never.
     late = ZERO_GPU and threading.current_thread() is not threading.main_thread()
+    device = cpu if late else pick_device()
     try:
-        runner = serving_runner(spec, network, cpu if late else pick_device(), compiles=True)
-    except torch.OutOfMemoryError:
-        log.warning("the GPU's memory is full", extra={"model": name})
-        runner = serving_runner(spec, network, cpu, compiles=True)
-    if not ZERO_GPU:  # there the GPU is not lent yet
-        runner(example_photo())  # the first time takes longer
-    return runner
+        return warm_runner(spec, network, device)
+    except RuntimeError as error:  # of a GPU that is full, broken, or too old for this torch
+        if device.type == "cpu":
+            raise
+        log.warning("not on the GPU", exc_info=error, extra={"model": name})
+    return warm_runner(spec, network, cpu)
+
+
+def warm_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
+    """A runner that has run once, since the first time takes longer; where GPUs are lent, not."""
+    runner = serving_runner(spec, network, device, compiles=True)
+    if ZERO_GPU:
+        return runner
+    with runner.lock:
+        sound = np.isfinite(runner.logits(example_photo())).all()
+    if sound or runner.dtype != torch.float16:
+        return runner
+    # As some cards without tensor cores give, https://github.com/pytorch/pytorch/issues/58123.
+    log.warning("not in float16", extra={"model": spec.name})
+    return Runner(spec, network, device, torch.float32)
 
 
 @on_gpu

@@ -18,6 +18,7 @@ from .images import BadImage, Source, load_image
 from .overlay import Colour, cutout_png, grey_png, paint, palette_png
 from .predict import OPACITY, Prediction
 from .regions import find_regions, polygon, run_lengths
+from .weights import whole
 
 MAX_ZIP = 500_000_000  # bytes; a few of that are all that the server keeps of everybody's files
 
@@ -103,7 +104,8 @@ def save_one(
 ) -> Path:
     """Write folder/STEM.ending, one of `exports`. Raises BadImage."""
     path = folder / f"{free_stem(name, set())}.{ending}"
-    path.write_bytes(exports(prediction, source, name, style)[ending]())
+    with whole(path) as unfinished:
+        unfinished.write_bytes(exports(prediction, source, name, style)[ending]())
     return path
 
 
@@ -117,14 +119,14 @@ def bundle(
     """
     path = folder / "segdemo.zip"
     taken: set[str] = set()
-    with ZipFile(path, "w") as archive:
+    with whole(path) as unfinished, ZipFile(unfinished, "w") as archive:
         for prediction, source, name in found:
             stem = free_stem(name, taken)
             for ending, make in exports(prediction, source, name, style).items():
                 # Pictures are compressed already.
                 how = ZIP_DEFLATED if ending.endswith("json") else ZIP_STORED
                 archive.writestr(f"{stem}.{ending}", make(), how)
-            if path.stat().st_size > MAX_ZIP:
+            if unfinished.stat().st_size > MAX_ZIP:
                 raise BadImage(
                     f"The zip would have more than {MAX_ZIP / 1e6:g} MB: give fewer photos at once."
                 )

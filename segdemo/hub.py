@@ -24,6 +24,7 @@ from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
 FILE = "model.safetensors"  # what a model's weights are called in its repository
 PATIENCE = 5  # seconds that the Hub has for its first answer
+SHA256 = "[0-9a-f]{64}"
 ABANDONED = 600  # seconds after which a part of a file that nobody writes to is left over
 
 # What the client wraps the true error in.
@@ -42,9 +43,12 @@ def cached(repo: str, revision: str, sha256: str | None = None) -> Path | None:
         found = try_to_load_from_cache(repo, FILE, revision=revision)
     except errors.HFValidationError:  # no such name can be there
         return None
-    if not isinstance(found, str) or sha256 not in (None, sha256_of(Path(found))):
+    if not isinstance(found, str):
         return None
-    return Path(found)
+    path = Path(found)
+    if sha256 is None and re.fullmatch(SHA256, path.resolve().name):
+        sha256 = path.resolve().name  # the cache's own name for what the Hub said that it is
+    return path if sha256 in (None, sha256_of(path)) else None
 
 
 def fetch(repo: str, revision: str = "main", sha256: str | None = None) -> Path:
@@ -57,7 +61,7 @@ def fetch(repo: str, revision: str = "main", sha256: str | None = None) -> Path:
     try:
         path = cached(repo, revision, sha256)
         if path is None:
-            if re.fullmatch("[0-9a-f]{64}", told := ask(repo, revision)):  # the file's sha256
+            if re.fullmatch(SHA256, told := ask(repo, revision)):
                 if sha256 not in (None, told):
                     raise HubError(f"{repo} on the Hub holds other weights at {revision}")
                 sha256 = told

@@ -266,6 +266,12 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded picture as its EXIF says that it is seen."""
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
 def _over_white(image: Image.Image, times: int) -> Image.Image:
     """A loaded picture with transparency over white, RGB, `times` smaller.
 

@@ -83,10 +83,13 @@ def look_inside(spec: ModelSpec, photo: Picture) -> Inside:
         return look_through(runner.spare, photo)
     try:
         return look_through(runner, photo)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:  # as in Runner.__call__
         if runner.device.type == "cpu":
             raise
-    torch.cuda.empty_cache()
+        log.warning("not on the GPU", exc_info=error, extra={"model": spec.name})
+        full = isinstance(error, torch.OutOfMemoryError)
+    if full:
+        torch.cuda.empty_cache()
     return look_through(runner.spare, photo)
 
 

@@ -134,7 +134,10 @@ def publish(
     except (PublishError, WeightsError):
         raise
     except (errors.HfHubHTTPError, ValueError, RuntimeError, httpx2.HTTPError) as error:
-        raise PublishError(f"Nothing more was published: {clause(error, repo, 'main')}.") from error
+        why = clause(error, repo, "main")
+        if isinstance(error, ValueError) and isinstance(error.__cause__, errors.BadRequestError):
+            why = f"{repo}: {' '.join(str(error).split())}"  # the Hub's words on its card
+        raise PublishError(f"Nothing more was published: {why}.") from error
     if plan:
         print("Published.")
 

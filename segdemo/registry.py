@@ -37,6 +37,8 @@ class ModelSpec:
     input_size: pixels of the longer side of what the network sees.
     mean, std: what `(x / 255 - mean) / std` is done with, for each of R, G, B.
     also_called: other names that data sets give a class -> its name here.
+    disputed: what some data sets count as one of the classes and others do not; training leaves
+        its pixels out.
     sure: the probability that a region has to reach somewhere, or it does not count; chosen on
         val, for few false alarms at the same IoU.
     flips: whether it is shown the mirror image too, and the two answers are averaged, which takes
@@ -56,6 +58,7 @@ class ModelSpec:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     also_called: Mapping[str, str] = field(default_factory=dict)
+    disputed: tuple[str, ...] = ()
     sure: float = 0.5
     flips: bool = False
     float32: tuple[str, ...] = ()
@@ -104,6 +107,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 classes=("background", "car"),
                 build=UNetVGG16,
                 input_size=320,
+                disputed=("bus",),  # to camvid buses and vans are cars
                 sure=0.97,
                 # What published VGG16 weights expect.
                 mean=(0.485, 0.456, 0.406),

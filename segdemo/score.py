@@ -10,7 +10,7 @@ from PIL import Image
 
 from .data import IGNORE, UNKNOWN, label_table
 from .evaluate import confusion, dice, figure, iou, overall, pixel_accuracy
-from .images import FORMATS, BadImage, load_image
+from .images import FORMATS, BadImage, load_image, upright
 from .registry import VOC, ModelSpec
 
 
@@ -34,7 +34,7 @@ def read_truth(
     Raises BadImage: not such a file, another size, or a value that stands for nothing.
     """
     load_image(path)  # the limits, and every way in which a file can be broken, are checked there
-    values = read_values(path)
+    values = read_values(path, spec)
     if values.shape != size:
         (height, width), (mask_height, mask_width) = size, values.shape
         raise BadImage(
@@ -51,32 +51,39 @@ def read_truth(
     return labels.astype(np.uint8)
 
 
-def read_values(path: str | PathLike[str]) -> NDArray[np.uint8]:
+def read_values(path: str | PathLike[str], spec: ModelSpec) -> NDArray[np.uint8]:
     """uint8 [H, W]: the values of a mask file that `load_image` can read. Raises BadImage."""
-    with Image.open(path, formats=FORMATS) as mask:
-        if mask.format != "PNG":
+    with Image.open(path, formats=FORMATS) as stored:
+        if stored.format != "PNG":
             raise BadImage("A mask must be a PNG: other formats change or blur its values.")
+        stored.load()
+        mask = upright(stored)
         if mask.mode == "P":
-            return palette_values(mask)
-        if mask.mode in ("1", "L"):
-            return np.asarray(mask.convert("L"))
-        if mask.mode in ("LA", "RGB", "RGBA"):
+            return painted(palette_values(mask, spec), mask)
+        if mask.mode in ("1", "L", "LA", "RGB", "RGBA"):
             channels = np.asarray(mask.convert("RGB"))
             if (channels == channels[..., :1]).all():
-                values = channels[..., 0].copy()
-                if mask.has_transparency_data:  # painted on nothing, whatever colour that is
-                    values[np.asarray(mask.convert("RGBA").getchannel("A")) < 128] = 0
-                return values
+                return painted(channels[..., 0], mask)
     raise BadImage(
         "A mask has one value a pixel: save it as an 8-bit PNG in grey or with a palette."
     )
 
 
-def palette_values(mask: Image.Image) -> NDArray[np.uint8]:
+def painted(values: NDArray[np.uint8], mask: Image.Image) -> NDArray[np.uint8]:
+    """The same, 0 where the mask is transparent: painted on nothing, whatever colour that is."""
+    if not mask.has_transparency_data:
+        return values
+    seen = np.asarray(mask.convert("RGBA").getchannel("A")) >= 128
+    if not (values * seen).any() and not seen.all():
+        return np.where(seen, np.uint8(255), np.uint8(0))  # black on nothing
+    return values * seen
+
+
+def palette_values(mask: Image.Image, spec: ModelSpec) -> NDArray[np.uint8]:
     """The values of a palette PNG: its indexes, as in PASCAL VOC.
 
     But a grey mask that was saved again to be small has greys in its palette, in any order: black
-    and white, or greys so dark that they can only be labels.
+    and white, greys so dark that they can only be labels, or of one class all up to white.
     """
     indexes = np.asarray(mask)
     palette = np.zeros((256, 3), np.uint8)
@@ -84,7 +91,8 @@ def palette_values(mask: Image.Image) -> NDArray[np.uint8]:
     palette[: len(given)] = given
     used = palette[np.flatnonzero(np.bincount(indexes.ravel(), minlength=256))]
     grey = (used == used[:, :1]).all() and len(np.unique(used)) == len(used)  # each its own
-    if grey and np.isin(used, [*range(len(VOC)), 255]).all():
+    soft = spec.binary and len(used) > 2 and used.min() == 0 and used.max() == 255
+    if grey and (soft or np.isin(used, [*range(len(VOC)), 255]).all()):
         return palette[:, 0][indexes]
     return indexes
 

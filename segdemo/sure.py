@@ -87,10 +87,15 @@ def reconstruct(marker: Tensor, mask: Tensor) -> Tensor:
         for axis in (-2, -1)
         for way in (slice(None), slice(None, None, -1))  # there, and back
     ]
-    while True:
+    moved = True
+    while moved:
+        moved = False
         for rows, limits in sweeps:
-            for last, row, limit in zip(rows[:-1], rows[1:], limits[1:], strict=True):
-                np.minimum(np.maximum(last, row), limit, out=row)
-        # Cheaper than another round in which nothing moves.
-        if all((np.minimum(rows[:-1], limits[1:]) <= rows[1:]).all() for rows, limits in sweeps):
-            return torch.from_numpy(reached)
+            rises = np.flatnonzero(np.minimum(rows[:-1], limits[1:]) > rows[1:])
+            if len(rises):
+                moved, first = True, rises[0] // rows[0].size
+                for last, row, limit in zip(
+                    rows[first:-1], rows[first + 1 :], limits[first + 1 :], strict=True
+                ):
+                    np.minimum(np.maximum(last, row), limit, out=row)
+    return torch.from_numpy(reached)

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from .cpu_training import keep_memory, skip_afterwards
 from .data import IGNORE, DataError, Folder, open_folders
-from .engine import Runner, fast_dtype, load_network, pick_device
+from .engine import Runner, fast_dtype, load_network, pick_device, serving_runner
 from .evaluate import evaluate, figure, record, score
 from .hints import Hints
 from .hub import HubError, fetch, sha256_of
@@ -141,14 +141,14 @@ def train(
         labels = padded(labels.to(place, non_blocking=True), body.stride, IGNORE)
         loss = segmentation_loss(scores.float(), labels) + hinted
         optimizer.zero_grad()
-        if not loss.isfinite():
-            raise TrainError(f"The loss of step {step + 1} is no number: try a smaller --lr.")
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
         state["step"] = step + 1
         losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise TrainError(f"The loss of step {step + 1} is no number: try a smaller --lr.")
         progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
 
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
@@ -161,7 +161,7 @@ def train(
             with torch.autocast(place.type, fast, enabled=fast != torch.float32):
                 settle(shown, recipe, (as_input(images, spec, place) for images, _ in again))
             # Where val shows none of the classes, the last weights are taken.
-            reached = mean_iou(Runner(spec, shown, place, fast), val)
+            reached = mean_iou(serving_runner(spec, shown, place), val)
             state["seconds"] += time.monotonic() - started
             point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
             state["curve"].append(point)

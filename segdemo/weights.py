@@ -31,6 +31,8 @@ def read_facts(spec: ModelSpec, folder: Path | None = None) -> Facts:
     path = (folder or weights_folder()) / f"{spec.name}.json"
     try:
         facts: Facts = dict(json.loads(path.read_text("utf-8")))
+        if not isinstance(facts.get("hub") or {}, dict):
+            raise TypeError("hub")
     except FileNotFoundError as error:
         raise WeightsError(
             f"There are no weights for {spec.name} in {path.parent}, not even their facts; set "
@@ -49,10 +51,16 @@ def write_facts(folder: Path, spec: ModelSpec, facts: Facts) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Where to write what becomes `path` when it is done: a run that is killed spoils nothing."""
+    """Where to write what becomes `path` when it is done: a run that is killed spoils nothing.
+
+    What fails leaves nothing: on a full disk, half a file would keep it full.
+    """
     unfinished = path.with_name(f"{path.name}.unfinished")
-    yield unfinished
-    unfinished.replace(path)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def card_path(spec: ModelSpec) -> Path:
@@ -92,9 +100,9 @@ def local_weights(spec: ModelSpec, folder: Path | None = None) -> Path | None:
     try:
         if path.is_file() and sha256_of(path) == facts.get("sha256"):
             return path
+        return cached(*place, facts.get("sha256")) if place else None
     except OSError as error:
-        raise WeightsError(f"The weights {path} cannot be read.") from error
-    return cached(*place, facts.get("sha256")) if place else None
+        raise WeightsError(f"The weights {error.filename or path} cannot be read.") from error
 
 
 def hub_place(spec: ModelSpec, facts: Facts) -> tuple[str, str] | None:

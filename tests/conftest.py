@@ -1,5 +1,6 @@
 """What several test files need: pictures and data folders that the tests make themselves."""
 
+import atexit
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ def free_port() -> int:
 # or touches the cache of whoever runs the tests.
 HUB_PORT = free_port()
 HUB_HOME = Path(tempfile.mkdtemp(prefix="segdemo-hub-"))
+atexit.register(shutil.rmtree, HUB_HOME, ignore_errors=True)
 OURS = {
     "HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}",
     "HF_HOME": str(HUB_HOME),
@@ -43,10 +45,6 @@ os.environ |= OURS
 for name in [n for n in os.environ if n.startswith(("HF_", "GRADIO_", "SEGDEMO_"))]:
     if name not in OURS:  # whoever runs the tests has set it for something else
         del os.environ[name]
-
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(HUB_HOME, ignore_errors=True)
 
 
 ROOT = Path(__file__).parent.parent

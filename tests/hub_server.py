@@ -171,8 +171,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def json(self, content: Any) -> None:
-        self.reply(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    def json(self, content: Any, status: int = 200) -> None:
+        self.reply(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
     def refuse(self, status: int, code: str, message: str) -> None:
         body = json.dumps({"error": message}).encode()
@@ -269,7 +269,10 @@ class Handler(BaseHTTPRequestHandler):
         self.json({"id": name, "sha": commit[0], "private": repo.private, "siblings": siblings})
 
     def validate(self) -> None:
-        self.json({"warnings": [], "errors": []})
+        if b"licence-of-nobody" in self.body:
+            self.json({"warnings": [], "errors": [{"message": "no such licence"}]}, 400)
+        else:
+            self.json({"warnings": [], "errors": []})
 
     def preupload(self, kind: str, name: str) -> None:
         repo = self.find(kind, name)

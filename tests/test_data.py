@@ -1,6 +1,7 @@
 """Data folders: classes by name, and a clear word for everything that can be wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,17 @@ def test_the_same_folder_through_the_eyes_of_another_model(make_folder: MakeFold
     labels = folder.labels(0)
     assert FCN.classes[labels[0, 0]] == "person"
     assert [FCN.classes[label] for label in folder.named] == ["background", "chair", "person"]
+
+
+def test_what_data_sets_call_differently_counts_nowhere_in_training_only(
+    make_folder: MakeFolder,
+) -> None:
+    root = make_folder(classes=["nothing", "bus", "car"])
+    car = replace(MODELS["car-unet-vgg16"], disputed=("bus",))
+    trained, scored = (open_folder(root, split, car).labels(1) for split in ("train", "val"))
+    assert trained[20, 30] == IGNORE and scored[20, 30] == 0
+    assert trained[0, 0] == scored[0, 0] == 0
+    assert open_folder(root, "train", car).labels(2)[20, 30] == 1
 
 
 def test_a_sample_is_the_picture_and_its_labels(make_folder: MakeFolder) -> None:

@@ -165,6 +165,7 @@ def test_a_zip_that_becomes_too_large_is_refused(
     found = [(predict(scene(1, 200, 300), "chair-unet"), scene(1, 200, 300), "a.png")]
     with pytest.raises(BadImage, match="give fewer photos"):
         bundle(found, tmp_path)
+    assert not list(tmp_path.iterdir())  # half a zip would fill the disk for nobody
 
 
 def test_names_in_the_zip_are_distinct_even_where_case_is_not() -> None:

@@ -30,6 +30,7 @@ import segdemo
 from segdemo import engine, errors, tempfiles
 from segdemo.engine import Runner, load_network, ready
 from segdemo.errors import Busy, Request, sentence
+from segdemo.images import load_image
 from segdemo.predict import predict
 from segdemo.registry import MODELS
 from segdemo.ui import answers
@@ -63,10 +64,18 @@ class Failing(nn.Module):
         return self.network
 
 
-def test_a_full_gpu_leaves_it_to_the_cpu() -> None:
+OF_A_GPU = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    torch.AcceleratorError("CUDA error: no kernel image is available for execution"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("error", OF_A_GPU, ids=repr)
+def test_a_gpu_that_is_full_or_fails_leaves_it_to_the_cpu(error: Exception) -> None:
     """The device "meta" stands for the GPU here: it has no pixels, and this network no memory."""
     spec = MODELS["chair-unet"]
-    full = Failing(torch.OutOfMemoryError("CUDA out of memory"), load_network(spec.name))
+    full = Failing(error, load_network(spec.name))
     runner = Runner(spec, full, torch.device("meta"), torch.float32)
     for seed in (1, 2):
         found = runner(scene(seed)).labels
@@ -74,14 +83,15 @@ def test_a_full_gpu_leaves_it_to_the_cpu() -> None:
     assert runner.spare.device.type == "cpu"
 
 
-def test_a_gpu_that_is_full_at_the_start_leaves_it_to_the_cpu(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("error", OF_A_GPU, ids=repr)
+def test_a_gpu_that_is_full_or_fails_at_the_start_leaves_it_to_the_cpu(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = engine.made_fast
 
     def full(small: nn.Module, device: torch.device) -> nn.Module:
         if device.type != "cpu":
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return made(small, device)
 
     monkeypatch.setattr(engine, "made_fast", full)
@@ -89,6 +99,22 @@ def test_a_gpu_that_is_full_at_the_start_leaves_it_to_the_cpu(
     runner = engine._ready.__wrapped__("chair-unet")
     assert runner.device.type == "cpu"
     assert np.array_equal(runner(scene(1)).labels, segdemo.segment(scene(1)).labels)
+
+
+def test_a_gpu_that_gives_no_numbers_in_float16_computes_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logits = Runner.logits
+
+    def spoilt(runner: Runner, image: np.ndarray) -> np.ndarray:
+        return logits(runner, image) * (np.nan if runner.dtype == torch.float16 else 1)
+
+    monkeypatch.setattr(Runner, "logits", spoilt)
+    monkeypatch.setattr(engine, "serving_dtype", lambda *_: torch.float16)
+    monkeypatch.setattr("segdemo.fast.FUSES", False)  # which no CPU here can in float16
+    spec = MODELS["chair-unet"]
+    runner = engine.warm_runner(spec, load_network(spec.name), torch.device("cpu"))
+    assert runner.dtype == torch.float32 and runner(load_image(CHAIR)).labels.any()
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,16 @@ def start_live(page: Page) -> None:
     )
 
 
+def test_a_camera_that_is_refused_is_told_of(page: Page) -> None:
+    page.evaluate(
+        "() => (navigator.mediaDevices.getUserMedia = () => "
+        "Promise.reject(new DOMException('Permission denied', 'NotAllowedError')))"
+    )
+    open_tab(page, "Live camera")
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    expect(page.locator("#camera").get_by_role("alert")).to_contain_text("allow the camera")
+
+
 def expect_camera_off(page: Page) -> None:
     """Its light is off."""
     page.wait_for_function("window.camera.readyState === 'ended'")
@@ -350,6 +360,59 @@ def test_what_was_found_is_read_out(page: Page) -> None:
     open_tab(page, "Compare")
     told = page.locator("#compared").get_by_role("status").filter(has_text="The same photo")
     expect(told).to_have_count(1)
+
+
+def test_what_is_under_the_pointer_is_named(page: Page) -> None:
+    give(page, CHAIR)
+    wait_for_answer(page)
+    result = segdemo.segment(CHAIR)
+    sure = np.where(result.labels == 1, result.confidence, 0)
+    canvas = page.locator("#viewer canvas")
+    box = canvas.bounding_box()
+    assert box
+    for labels, word in (
+        (sure, "chair"),
+        (np.where(result.labels, 0, result.confidence), "background"),
+    ):
+        y, x = np.unravel_index(int(labels.argmax()), labels.shape)
+        scale = box["width"] / labels.shape[1]
+        canvas.hover(position={"x": (x + 0.5) * scale, "y": (y + 0.5) * scale})
+        expect(page.locator("#viewer .point")).to_have_text(f"{word}, {100 * labels.max():.0f} %")
+    page.mouse.move(0, 0)
+    expect(page.locator("#viewer .point")).to_be_hidden()
+
+
+def test_a_full_queue_leaves_no_answer_of_another_photo(page: Page) -> None:
+    give(page, CHAIR)
+    wait_for_answer(page)
+    page.wait_for_timeout(1000)  # the other tabs have heard of the photo
+    full = {"status": 503, "json": {"detail": "Queue is full."}}
+    page.route("**/queue/join*", lambda route: route.fulfill(**full))
+    give(page, CAR)
+    expect(page.locator("#viewer .message")).to_have_text(
+        "This was not answered. Please try again in a minute."
+    )
+    expect(page.locator("#viewer .takes")).to_be_hidden()
+    page.unroute("**/queue/join*")
+    choose(page, "fcn")
+    wait_for_answer(page)
+    expect(legend(page)).to_contain_text("car")
+
+
+def test_an_answer_that_does_not_come_through_is_told_of(page: Page) -> None:
+    page.route("**/file=**/photo.webp", lambda route: route.abort(), times=2)
+    give(page, CHAIR)
+    expect(page.locator("#viewer .message")).to_contain_text("is there a network?")
+    page.route("**/file=**/photo.webp", lambda route: route.abort(), times=1)
+    choose(page, "fcn")  # once is made up for
+    wait_for_answer(page)
+
+
+def test_a_photo_that_the_browser_cannot_show_has_arrived(page: Page, tmp_path: Path) -> None:
+    Image.open(CHAIR).save(tmp_path / "chair.tiff")
+    give(page, tmp_path / "chair.tiff")
+    wait_for_answer(page)
+    expect(page.get_by_alt_text("Your photo has arrived.")).to_be_attached()
 
 
 def test_browsers_that_hide_who_somebody_is_find_the_same(page: Page) -> None:

@@ -144,6 +144,14 @@ def test_a_token_that_will_not_do(
     assert not hub.changes()
 
 
+def test_what_the_hub_says_of_a_card_is_told(hub: Hub, mine: Path, capsys) -> None:
+    card = mine / "fcn.md"
+    card.write_text(re.sub("license: .*", "license: licence-of-nobody", card.read_text("utf-8")))
+    assert publish() == 2
+    told = capsys.readouterr().err
+    assert "README.md" in told and "no such licence" in told and told.count("\n") == 1
+
+
 def test_what_cannot_be_published_is_said(hub: Hub, mine: Path, capsys) -> None:
     assert publish("--hardware", "cray") == 2
     assert "no such hardware" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_a_photo_is_read_once_for_all_models_and_tabs(
     for model in MODELS:
         (viewed,) = answers.look(str(path), model)
         assert viewed["size"] == [64, 48]
-    assert figures.compare(str(path))["sections"][0]["figures"]
+    assert figures.compare(str(path), 0.5)["sections"][0]["figures"]
     assert read == [str(path)]
     path.unlink()
     (gone,) = answers.look(str(path), "fcn")

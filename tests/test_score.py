@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import EXAMPLES
-from PIL import Image
+from PIL import ExifTags, Image
 
 from segdemo.images import BadImage
 from segdemo.overlay import grey_png, palette_png
@@ -74,6 +74,42 @@ def test_what_is_painted_on_nothing_is_read_by_what_is_painted(tmp_path: Path) -
     mask[0, 1:, 3] = 0  # white too, but transparent, as some programs save it
     Image.fromarray(mask).save(tmp_path / "mask.png")
     assert read_truth(tmp_path / "mask.png", CHAIR, (1, 4)).tolist() == [[1, 0, 0, 0]]
+
+
+def test_what_is_painted_black_on_nothing_is_the_class(tmp_path: Path) -> None:
+    seen = np.array([[True, False, False, True]])
+    picture = Image.fromarray(np.where(seen, 0, 1).astype(np.uint8))
+    picture.putpalette([0, 0, 0, 255, 255, 255])
+    picture.save(tmp_path / "palette.png", transparency=1)
+    Image.fromarray(np.where(seen, 0, 255).astype(np.uint8)).save(
+        tmp_path / "grey.png", transparency=255
+    )
+    black = np.zeros((1, 4, 4), np.uint8)
+    black[..., 3] = 255 * seen
+    Image.fromarray(black).save(tmp_path / "rgba.png")
+    for name in ("palette", "grey", "rgba"):
+        found = read_truth(tmp_path / f"{name}.png", CHAIR, (1, 4))
+        assert found.tolist() == [[1, 0, 0, 1]], name
+
+
+def test_a_mask_that_is_stored_lying_is_turned_as_its_photo_is(tmp_path: Path) -> None:
+    mask = Image.fromarray(np.array([[255, 0, 0], [0, 0, 0]], np.uint8))
+    for orientation, upright in ((3, [[0, 0, 0], [0, 0, 1]]), (6, [[0, 1], [0, 0], [0, 0]])):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        mask.save(tmp_path / "mask.png", exif=exif)
+        found = read_truth(tmp_path / "mask.png", CHAIR, np.shape(upright))
+        assert found.tolist() == upright
+
+
+def test_a_soft_mask_with_a_palette_of_greys_is_cut_in_the_middle(tmp_path: Path) -> None:
+    greys = [0, 17, 51, 119, 187, 255]
+    mask = Image.fromarray(np.array([range(len(greys))], np.uint8))
+    mask.putpalette([grey for grey in greys for _ in "RGB"])
+    mask.save(tmp_path / "soft.png")
+    for name in ("chair-unet", "car-unet-vgg16"):
+        found = read_truth(tmp_path / "soft.png", MODELS[name], (1, len(greys)))
+        assert found.tolist() == [[0, 0, 0, 0, 1, 1]]
 
 
 def test_hidden_labels_of_our_own_masks_are_read_too(tmp_path: Path) -> None:

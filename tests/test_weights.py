@@ -83,6 +83,19 @@ def test_weights_that_nobody_may_read_are_reported(
         load_network("fcn")
 
 
+def test_a_cache_that_nobody_may_read_is_reported(
+    own_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Path:
+        raise PermissionError(13, "Permission denied", "blobs/1")
+
+    monkeypatch.setenv("SEGDEMO_HUB_NAMESPACE", "someone")
+    monkeypatch.setattr(weights, "cached", refuse)
+    (own_weights / "fcn.safetensors").unlink()
+    with pytest.raises(WeightsError, match="blobs/1 cannot be read"):
+        find_weights(MODELS["fcn"])
+
+
 def test_weights_of_ones_own_are_used(own_weights: Path) -> None:
     assert find_weights(MODELS["fcn"]) == own_weights / "fcn.safetensors"
 
@@ -104,6 +117,7 @@ def other_network(folder: Path) -> None:
         (lambda folder: (folder / "fcn.json").unlink(), "There are no weights for fcn"),
         (lambda folder: (folder / "fcn.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "fcn.json").write_text("[1]"), "cannot be read"),
+        (lambda folder: (folder / "fcn.json").write_text('{"hub": "me"}'), "cannot be read"),
         (lambda folder: (folder / "fcn.safetensors").unlink(), "are missing"),
         (cut, "not those that their facts describe"),
         (other_network, "do not fit the network of fcn"),
@@ -122,7 +136,7 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), whole(path) as unfinished:
         unfinished.write_text("ne")
         raise KeyboardInterrupt
-    assert path.read_text() == "old"
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
     with whole(path) as unfinished:
         unfinished.write_text("new")
     assert path.read_text() == "new"

@@ -14,6 +14,7 @@ from ..errors import refuse_if_late, sentence
 from ..exports import Style, bundle, save_one
 from ..hub import under_way
 from ..predict import PHOTOS, Photo, Prediction, predict_on, read
+from ..weights import whole
 from .components import file
 from .replies import fresh_folder, still_there, told
 
@@ -46,7 +47,8 @@ def answer(prediction: Prediction) -> dict[str, Any]:
 
     def as_file(name: str, content: bytes) -> dict[str, Any]:
         path = folder / name
-        path.write_bytes(content)
+        with whole(path) as unfinished:
+            unfinished.write_bytes(content)
         return file(path)
 
     return described(prediction, prediction.photo(), as_file)

@@ -44,12 +44,12 @@ def if_open(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def compare(photo: str | None) -> Any:
+def compare(photo: str | None, threshold: float) -> Any:
     """The same photo through every model, side by side."""
     if photo is None:
         return None
     figures, missing = [], []
-    for name, found in each_on(seen(photo), MODELS):
+    for name, found in each_on(seen(photo), MODELS, threshold):
         if isinstance(found, Prediction):
             figures.append(beside(found))
         else:

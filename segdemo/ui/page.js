@@ -1,10 +1,18 @@
 () => {
-  const { language, translator } = window.segdemo;
+  const { language, make, t, translator } = window.segdemo;
   const apps = document.querySelectorAll("gradio-app"); // the rest of the document may be others'
   for (const app of apps) app.lang = language;
 
   // Gradio's own parts come in English, and Gradio knows no Vietnamese: replace the texts we know.
   const own = translator(/^(said|gradio|tab)_|^(gone|photos?|camera|truth|many_(run|zip))$/);
+  // Words that are missing in Gradio's English too.
+  const MISSING = {
+    "common.upload": "add_files",
+    "common.complete": "complete",
+    "image.no_webcam_support": "no_camera",
+    "This application is currently busy. Please try again.": "said_busy",
+  };
+  const inOurs = (words) => (words in MISSING ? t(MISSING[words]) : own(words));
   const LABELS = ["aria-label", "title", "placeholder"];
   // Our own parts are in the visitor's language; names of files and code are nobody's.
   const LEFT = ".html-container, #card, .stem, code, pre";
@@ -17,7 +25,7 @@
     if (!(element instanceof Element) || element.closest(LEFT)) return;
     if (node instanceof Text) {
       const words = node.data.trim();
-      const ours = words && own(words);
+      const ours = words && inOurs(words);
       if (ours && ours !== words) node.data = node.data.replace(words, () => ours);
       return;
     }
@@ -26,7 +34,7 @@
       element.removeAttribute("aria-label");
     for (const label of LABELS) {
       const words = element.getAttribute(label);
-      const ours = words && own(words);
+      const ours = words && inOurs(words);
       if (ours && ours !== words) element.setAttribute(label, ours);
     }
   };
@@ -45,6 +53,26 @@
       subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: LABELS,
     });
   }
+
+  dispatchEvent(new Event("resize")); // Gradio has measured its tabs by the English words
+
+  // A browser that gives no camera, or no clipboard, is told of by nobody else.
+  let asked;
+  document.addEventListener("click", ({ target }) => (asked = target.closest?.("#photo, #camera")), true);
+  addEventListener("unhandledrejection", (event) => {
+    const { reason } = event;
+    const refusals = /^(NotAllowed|NotFound|NotReadable|Overconstrained|Security)Error$/;
+    if (!asked || !(reason instanceof DOMException) || !refusals.test(reason.name)) return;
+    const told = asked.querySelector(".camera-told") ?? make("p", "camera-told");
+    told.role = "alert";
+    asked.append(told);
+    told.textContent = t("no_camera");
+    event.preventDefault();
+  });
+  // Nor of a photo that the server reads, as HEIC, and the browser cannot show.
+  document.addEventListener("error", ({ target }) => {
+    if (target.matches?.("#photo img, #truth img")) target.alt = t("not_shown");
+  }, true); // it does not bubble
 
   // A camera that faces the visitor is shown as a mirror; what it takes is not (style.css).
   const mirror = ({ target }) => {
@@ -66,7 +94,7 @@
   };
   const paced = function () {
     if (reading) return width.call(this); // it asks several times for one frame
-    if (performance.now() - sent > patience) {
+    if (underWay && performance.now() - sent > patience) {
       begin();
       patience *= 2; // it may be the network that is slow
     }

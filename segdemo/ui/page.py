@@ -128,11 +128,12 @@ def add_photo_tab() -> gr.HTML:
     )
     # The other tabs are worked out when they are looked at, and again after a change.
     open_tab, changes = gr.State("see"), gr.State(0)
+    looked.failure(None, None, seen, js="() => ({ error: 'not_answered' })")  # the queue was full
     looked.then(lambda n, tab: n + (tab != "see"), [changes, open_tab], changes, **TOLD)
     see_tab.select(lambda: "see", None, open_tab, trigger_mode="always_last", **TOLD)
     scores = [photo, model, truth, names, threshold]
     others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
-        (compare_tab, "compare", figures.compare, [photo], compared),
+        (compare_tab, "compare", figures.compare, [photo, threshold], compared),
         (score_tab, "score", figures.score, scores, scored),
         (inside_tab, "inside", figures.look_inside, [photo, model], inside),
     ]
@@ -156,7 +157,7 @@ def add_photo_tab() -> gr.HTML:
     )
     seen.settle(answers.settled, None, threshold, trigger_mode="multiple", **AT_ONCE)
     # What comes from an example goes when the visitor brings something.
-    gr.on([photo.upload, photo.clear], lambda: None, None, truth, **AT_ONCE)
+    gr.on([photo.upload, photo.clear], lambda: (None, None), None, [truth, names], **AT_ONCE)
     gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
     chosen = [photo, model, truth, names]
     shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)

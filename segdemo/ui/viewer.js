@@ -28,8 +28,8 @@ const visible = (label) => label > 0 && !style.hidden.has(name(label));
 
 // The pixels of a picture, RGBA.
 async function pixels(url) {
-  const reply = await fetch(url);
-  if (!reply.ok) throw new Error(reply.statusText);
+  const reply = await fetch(url).catch(() => fetch(url)); // a network may be away for a moment
+  if (!reply.ok) throw Object.assign(new Error(reply.statusText), { gone: true });
   const bitmap = await createImageBitmap(await reply.blob());
   const { width, height } = bitmap;
   const scratch = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -141,7 +141,9 @@ function list() {
   const only = shown.binary && thing(name(1));
   const count = shown.classes.length - 1;
   const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all", { count });
-  if ($(".found").textContent !== none) $(".found").textContent = none; // it is read out
+  if ($(".found").textContent === none) return;
+  $(".found").textContent = none;
+  if (props.live) $(".told").textContent = none;
 }
 
 function row(called) {
@@ -158,7 +160,7 @@ function row(called) {
     style.colours.set(called, rgb(colour.value));
     draw();
   });
-  return make("li", "", show, colour, make("span", "", words.thing), make("b"));
+  return make("li", "", colour, make("label", "", show, make("span", "", words.thing)), make("b"));
 }
 
 function tell() {
@@ -182,13 +184,13 @@ function facts({ size, milliseconds, device }) {
 function message(text, state) {
   root.dataset.state = state;
   $(".message").textContent = text;
-  $(".told").textContent = ""; // what was said of another answer
+  $(".told").textContent = state === "error" ? text : ""; // to be read out
 }
 
 // On a phone the answer lies below the photo.
 function come() {
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (!props.live && root.getBoundingClientRect().top > 0.8 * innerHeight)
+  if (root.getBoundingClientRect().top > 0.8 * innerHeight)
     root.scrollIntoView({ behavior: still ? "auto" : "smooth" });
 }
 
@@ -207,10 +209,11 @@ async function update() {
     shown = null;
     done();
     message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
-    return value && come();
+    return value && !props.live && come();
   }
   // Frames may come faster than they are decoded: the latest is taken up when this one is done.
   if (props.live && busy) return later++;
+  const begins = !shown;
   try {
     busy = true;
     const urls = [value.photo, value.map, ...(value.sure ? [value.sure] : [])].map((file) => file.url ?? file);
@@ -218,8 +221,8 @@ async function update() {
     if (mine !== turn && !(props.live && props.value?.photo)) return; // a later answer has come
     const { classes, binary } = value;
     shown = { ...photo, photo: photo.data, first: grey(map), sure: sure && grey(sure), classes, binary };
-  } catch {
-    return mine === turn && message(t("gone"), "error");
+  } catch ({ gone }) {
+    return mine === turn && message(t(gone ? "gone" : "not_loaded"), "error");
   } finally {
     busy = false;
     done();
@@ -231,10 +234,10 @@ async function update() {
   list();
   facts(value);
   draw();
+  if (begins || !props.live) come();
   if (props.live) return;
-  come();
   const lines = $$(".classes li").map((line) => [...line.querySelectorAll("span, b")].map((part) => part.textContent));
-  $(".told").textContent = lines.map((parts) => parts.join(" ")).join(", "); // to be read out
+  $(".told").textContent = lines.map((parts) => parts.join(" ")).join(", ") || $(".found").textContent;
 }
 
 for (const radio of $$(".views input")) radio.addEventListener("change", draw);
@@ -258,6 +261,22 @@ canvas.addEventListener("keydown", (event) => {
 });
 canvas.addEventListener("keyup", peeking(false));
 canvas.addEventListener("blur", peeking(false));
+
+// What the pixel under the pointer is taken for.
+const point = (event) => {
+  const { left, top, width, height } = canvas.getBoundingClientRect();
+  const x = Math.floor(((event.clientX - left) / width) * shown.width);
+  const y = Math.floor(((event.clientY - top) / height) * shown.height);
+  const here = shown.labels[y * shown.width + x];
+  if (here === undefined) return;
+  const part = (100 * shown.sure[y * shown.width + x]) / LEVELS;
+  $(".point").textContent = t("point", { thing: here ? thing(name(here)) : t("background"), part });
+};
+if (!props.live) {
+  canvas.addEventListener("pointermove", point);
+  for (const end of ["pointerleave", "pointercancel"])
+    canvas.addEventListener(end, () => ($(".point").textContent = ""));
+}
 
 // Downloads are made by the server, out of the photo at its full size.
 for (const button of $$(".takes button"))
