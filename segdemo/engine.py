@@ -29,6 +29,7 @@ from .networks.padding import padded
 from .preprocess import as_tensor, preprocess, seen_size
 from .registry import MODELS, ModelSpec, find_model
 from .sure import only_sure
+from .together import Together
 from .weights import WeightsError, find_weights, read_facts
 from .zerogpu import ZERO_GPU, on_gpu
 
@@ -36,7 +37,7 @@ EXAMPLE = Path(__file__).parent / "examples" / "test" / "images" / "living-room.
 THRESHOLD = 0.5
 FORGET = 30.0  # seconds, after which a Hub that did not answer is asked again
 
-# On each device one picture at a time, which has all of it to itself.
+# On each device one network at a time, which has all of it to itself.
 TURNS: dict[str, AbstractContextManager[Any]] = {}
 
 log = logging.getLogger("segdemo")
@@ -177,8 +178,13 @@ class Runner:
         self.given = None if device.type == "cpu" else network  # for `spare`
         # A GPU that is lent has a queue of its own, in which others must not wait too.
         self.lends = ZERO_GPU and device.type == "cuda"
-        turn = TURNS.setdefault(device.type, threading.RLock())  # in one step, whoever else comes
-        self.lock = nullcontext() if self.lends else turn
+        self.turn = TURNS.setdefault(device.type, threading.RLock())  # in one step
+        # What a whole answer waits for: on a CPU it has all of that to itself. On a GPU only
+        # the network is waited for, and what waits shares a batch.
+        self.lock = self.turn if device.type == "cpu" else nullcontext()
+        self.together = (
+            None if device.type == "cpu" or self.lends else Together(self.network.scores, self.turn)
+        )
         self.compiled: dict[torch.Size, Scores] = {}  # by the shape of the input
         if copy is not None:
             self.compile(copy, self.laid_out(example))
@@ -201,7 +207,7 @@ class Runner:
 
     def scores(self, x: Tensor) -> Tensor:
         """The network's scores, [1, C, h, w], in the fastest way there is for this size."""
-        return self.compiled.get(x.shape, self.network.scores)(x)
+        return (self.together or self.compiled.get(x.shape, self.network.scores))(x)
 
     def __call__(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
         """Segment uint8 RGB [H, W, 3]; on the CPU where the GPU is full, fails, or none is lent.

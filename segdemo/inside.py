@@ -97,10 +97,11 @@ def look_through(runner: Runner, photo: Picture) -> Inside:
     """The same for a runner. Its network is left as it was."""
     runner = copy(runner.quick)  # the photo, not its mirror image
     runner.compiled = {}  # what is compiled has no modules to look into
+    runner.together = None
     modules = runner.network.stages()
     outputs: dict[str, Tensor] = {}
     answers: dict[str, Segmentation] = {}
-    with runner.lock:  # while there are hooks, nobody else's picture runs through them
+    with runner.turn:  # while there are hooks, nobody else's picture runs through them
         with ExitStack() as hooks:
             for key, module in modules.items():
                 hooks.enter_context(module.register_forward_hook(keeper(outputs, key)))
