@@ -60,7 +60,9 @@ def read_values(path: str | PathLike[str], spec: ModelSpec) -> NDArray[np.uint8]
         mask = upright(stored)
         if mask.mode == "P":
             return painted(palette_values(mask, spec), mask)
-        if mask.mode in ("1", "L", "LA", "RGB", "RGBA"):
+        if mask.mode in ("1", "L"):
+            return painted(np.asarray(mask.convert("L")), mask)
+        if mask.mode in ("LA", "RGB", "RGBA"):
             channels = np.asarray(mask.convert("RGB"))
             if (channels == channels[..., :1]).all():
                 return painted(channels[..., 0], mask)

@@ -6,13 +6,13 @@
   // Gradio's own parts come in English, and Gradio knows no Vietnamese: replace the texts we know.
   const own = translator(/^(said|gradio|tab)_|^(gone|photos?|camera|truth|many_(run|zip))$/);
   // Words that are missing in Gradio's English too.
-  const MISSING = {
-    "common.upload": "add_files",
-    "common.complete": "complete",
-    "image.no_webcam_support": "no_camera",
-    "This application is currently busy. Please try again.": "said_busy",
-  };
-  const inOurs = (words) => (words in MISSING ? t(MISSING[words]) : own(words));
+  const MISSING = new Map([
+    ["common.upload", "add_files"],
+    ["common.complete", "complete"],
+    ["image.no_webcam_support", "no_camera"],
+    ["This application is currently busy. Please try again.", "said_busy"],
+  ]);
+  const inOurs = (words) => (MISSING.has(words) ? t(MISSING.get(words)) : own(words));
   const LABELS = ["aria-label", "title", "placeholder"];
   // Our own parts are in the visitor's language; names of files and code are nobody's.
   const LEFT = ".html-container, #card, .stem, code, pre";
@@ -76,7 +76,9 @@
 
   // A camera that faces the visitor is shown as a mirror; what it takes is not (style.css).
   const mirror = ({ target }) => {
-    if (!target.closest("#photo, #camera")) return; // somebody else's
+    const place = target.closest("#photo, #camera");
+    if (!place) return; // somebody else's
+    place.querySelector(".camera-told")?.remove();
     const track = target.srcObject?.getVideoTracks?.()[0];
     if (track) target.classList.toggle("facing", track.getSettings().facingMode !== "environment");
   };

@@ -184,7 +184,7 @@ function facts({ size, milliseconds, device }) {
 function message(text, state) {
   root.dataset.state = state;
   $(".message").textContent = text;
-  $(".told").textContent = state === "error" ? text : ""; // to be read out
+  if (state === "error" || !props.live) $(".told").textContent = state === "error" ? text : ""; // read out
 }
 
 // On a phone the answer lies below the photo.
