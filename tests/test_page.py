@@ -227,7 +227,9 @@ def test_a_camera_that_is_refused_is_told_of(page: Page) -> None:
     )
     open_tab(page, "Live camera")
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
-    expect(page.locator("#camera").get_by_role("alert")).to_contain_text("allow the camera")
+    told = page.locator("#camera").get_by_role("alert")
+    expect(told).to_contain_text("allow the camera")
+    expect(told).to_be_in_viewport(ratio=0.9)
 
 
 def expect_camera_off(page: Page) -> None:
