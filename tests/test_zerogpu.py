@@ -96,8 +96,8 @@ def lends_none(function, duration):
     return fail
 spaces.GPU = lends_none
 from segdemo.zerogpu import NotLent, on_gpu
-errors = [gradio.Error("used up"), httpx.ConnectTimeout("slow"), OSError("no process to fork")]
-for error in errors:
+refusals = gradio.Error("used up"), httpx.ConnectTimeout("slow")
+for error in (*refusals, RuntimeError("end of stream"), OSError("no process to fork")):
     try:
         on_gpu(lambda: error)()
     except NotLent:
@@ -111,7 +111,7 @@ for error in errors:
         capture_output=True,
         text=True,
     )
-    assert run.stdout.splitlines() == ["left to the CPU"] * 3, run.stderr
+    assert run.stdout.splitlines() == ["left to the CPU"] * 4, run.stderr
 
 
 def test_no_gpu_is_asked_for_a_frame_of_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
