@@ -4,13 +4,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ FORGET = 30.0  # seconds, after which a Hub that did not answer is asked again
 TURNS: dict[str, AbstractContextManager[Any]] = {}
 
 log = logging.getLogger("segdemo")
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,12 @@ class Runner:
 
         Raises OutOfMemoryError, RuntimeError where the CPU does not either.
         """
+        return self.or_spare(lambda runner: runner.answer(image, threshold))
+
+    def or_spare(self, work: Callable[["Runner"], Made]) -> Made:
+        """`work` with this runner; with the CPU's where the GPU is full, fails, or none is lent."""
         try:
-            return self.answer(image, threshold)
+            return work(self)
         except RuntimeError as error:  # a GPU raises many kinds of it
             if self.device.type == "cpu":
                 raise
@@ -223,7 +229,7 @@ class Runner:
             full = isinstance(error, torch.OutOfMemoryError)
         if full:
             torch.cuda.empty_cache()  # here, where the error no longer holds what was computed
-        return self.spare(image, threshold)
+        return work(self.spare)
 
     def answer(self, image: NDArray[np.uint8], threshold: float = THRESHOLD) -> Segmentation:
         """The same by this network and no other. Raises OutOfMemoryError, NotLent, RuntimeError."""

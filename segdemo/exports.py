@@ -18,7 +18,7 @@ from .images import BadImage, Source, load_image
 from .overlay import Colour, cutout_png, grey_png, paint, palette_png
 from .predict import OPACITY, Prediction
 from .regions import find_regions, polygon, run_lengths
-from .weights import whole
+from .weights import whole, write_whole
 
 MAX_ZIP = 500_000_000  # bytes; a few of that are all that the server keeps of everybody's files
 
@@ -104,8 +104,7 @@ def save_one(
 ) -> Path:
     """Write folder/STEM.ending, one of `exports`. Raises BadImage."""
     path = folder / f"{free_stem(name, set())}.{ending}"
-    with whole(path) as unfinished:
-        unfinished.write_bytes(exports(prediction, source, name, style)[ending]())
+    write_whole(path, exports(prediction, source, name, style)[ending]())
     return path
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,16 +82,7 @@ def look_inside(spec: ModelSpec, photo: Picture) -> Inside:
     log.info("looked inside", extra={"model": spec.name})
     if ZERO_GPU:  # runs it in another process, which cannot be looked into
         return look_through(runner.spare, photo)
-    try:
-        return look_through(runner, photo)
-    except RuntimeError as error:  # as in Runner.__call__
-        if runner.device.type == "cpu":
-            raise
-        log.warning("not on the GPU", exc_info=error, extra={"model": spec.name})
-        full = isinstance(error, torch.OutOfMemoryError)
-    if full:
-        torch.cuda.empty_cache()
-    return look_through(runner.spare, photo)
+    return runner.or_spare(partial(look_through, photo=photo))
 
 
 def look_through(runner: Runner, photo: Picture) -> Inside:

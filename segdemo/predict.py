@@ -19,7 +19,7 @@ from .images import Source, load_shown
 from .overlay import colour, grey_png, paint, webp
 from .recent import Recent
 from .registry import ModelSpec, find_model
-from .weights import WeightsError, whole
+from .weights import WeightsError, write_whole
 
 OPACITY = 0.6
 LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
@@ -95,15 +95,15 @@ class Prediction:
     def save_mask(self, folder: Path, stem: str) -> Path:
         """Write STEM.mask.png: the photo's size, label values."""
         path = folder / f"{stem}.mask.png"
-        with stage(self.milliseconds, "mask"), whole(path) as unfinished:
-            unfinished.write_bytes(grey_png(self.result.labels))
+        with stage(self.milliseconds, "mask"):
+            write_whole(path, grey_png(self.result.labels))
         return path
 
     def save_overlay(self, folder: Path, stem: str, opacity: float = OPACITY) -> Path:
         """Write STEM.overlay.webp: the shown size."""
         path = folder / f"{stem}.overlay.webp"
-        with stage(self.milliseconds, "overlay"), whole(path) as unfinished:
-            unfinished.write_bytes(webp(self.overlay(opacity)))
+        with stage(self.milliseconds, "overlay"):
+            write_whole(path, webp(self.overlay(opacity)))
         return path
 
 

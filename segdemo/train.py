@@ -35,7 +35,7 @@ from .preprocess import preprocess
 from .recipe import Recipe
 from .registry import ModelSpec, find_model
 from .sampling import Draw, Samples, collate, one_thread
-from .weights import Facts, read_facts, whole, write_facts
+from .weights import Facts, read_facts, whole, write_facts, write_whole
 
 SETTLING = 50  # batches, at each check
 
@@ -384,8 +384,7 @@ def ship(
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in network.state_dict().items()
     }
-    with whole(path) as unfinished:
-        unfinished.write_bytes(save(half))  # save_file would let nobody else read it
+    write_whole(path, save(half))  # save_file would let nobody else read it
     facts: Facts = {
         "model": spec.name,
         "sha256": sha256_of(path),

@@ -63,6 +63,11 @@ def whole(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    with whole(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
 def card_path(spec: ModelSpec) -> Path:
     """Where the card is, if there is one: what people read of a model."""
     return weights_folder() / f"{spec.name}.md"

@@ -14,7 +14,7 @@ from ..errors import refuse_if_late, sentence
 from ..exports import Style, bundle, save_one
 from ..hub import under_way
 from ..predict import PHOTOS, Photo, Prediction, predict_on, read
-from ..weights import whole
+from ..weights import write_whole
 from .components import file
 from .replies import fresh_folder, still_there, told
 
@@ -47,8 +47,7 @@ def answer(prediction: Prediction) -> dict[str, Any]:
 
     def as_file(name: str, content: bytes) -> dict[str, Any]:
         path = folder / name
-        with whole(path) as unfinished:
-            unfinished.write_bytes(content)
+        write_whole(path, content)
         return file(path)
 
     return described(prediction, prediction.photo(), as_file)

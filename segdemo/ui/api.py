@@ -17,7 +17,7 @@ from ..predict import OPACITY, each_on, predict, read
 from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
-from ..weights import WeightsError
+from ..weights import WeightsError, write_whole
 from .figures import MANY
 from .inputs import Photo, Share
 from .replies import fresh_folder, told
@@ -120,7 +120,7 @@ def score(
         true = read_truth(truth, prediction.spec, prediction.result.size)
         scores = score_photo(prediction.result.labels, true, prediction.spec.classes)
         path = fresh_folder() / "hits.webp"
-        path.write_bytes(webp(hits_on(prediction, true)))
+        write_whole(path, webp(hits_on(prediction, true)))
         return str(path), scores
     except Exception as error:
         raise told(error) from error

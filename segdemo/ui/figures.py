@@ -21,6 +21,7 @@ from ..predict import OPACITY, Prediction, each_on, predict, predict_on
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on, verdicts_of
+from ..weights import write_whole
 from .answers import device_title, seen
 from .components import file
 from .replies import fresh_folder, still_there
@@ -188,5 +189,5 @@ def many(
 def picture_file(picture: NDArray[np.uint8], name: str) -> dict[str, Any]:
     """A picture small enough to lie beside others."""
     path = fresh_folder() / f"{name}.webp"
-    path.write_bytes(webp(resize(picture, shown_size(picture.shape[0], picture.shape[1], 640))))
+    write_whole(path, webp(resize(picture, shown_size(picture.shape[0], picture.shape[1], 640))))
     return file(path)
