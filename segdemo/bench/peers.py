@@ -28,6 +28,8 @@ def found(network: nn.Module, x: Tensor) -> Iterator[tuple[str, Run]]:
             yield f"OpenVINO {precision}", openvino(network, x, precision)
     if find_spec("onnxruntime") and find_spec("onnx"):
         yield "ONNX Runtime f32", onnx_runtime(network, x)
+    if find_spec("ai_edge_litert") and find_spec("litert_torch"):
+        yield "LiteRT f32", litert(network, x)
 
 
 def openvino(network: nn.Module, x: Tensor, precision: str) -> Run:
@@ -56,3 +58,27 @@ def onnx_runtime(network: nn.Module, x: Tensor) -> Run:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"x": x.numpy()})
+
+
+def litert(network: nn.Module, x: Tensor) -> Run:
+    """Its conversion takes most of a minute."""
+    import litert_torch
+    from ai_edge_litert.interpreter import Interpreter
+
+    litert_torch.config.show_progress = False  # on stdout, where --json writes
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.tflite"
+        litert_torch.convert(network, (x,)).export(str(path))
+        content = path.read_bytes()
+    engine = Interpreter(model_content=content, num_threads=torch.get_num_threads())
+    engine.allocate_tensors()
+    given, answer = (
+        one[0]["index"] for one in (engine.get_input_details(), engine.get_output_details())
+    )
+
+    def run() -> object:
+        engine.set_tensor(given, x.numpy())
+        engine.invoke()
+        return engine.get_tensor(answer)
+
+    return run
