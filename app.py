@@ -20,7 +20,7 @@ try:
     import gradio as gr
 
     from segdemo.engine import ready
-    from segdemo.images import MAX_BYTES
+    from segdemo.images import MAX_BYTES, ignore_remarks
     from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
     from segdemo.registry import MODELS
     from segdemo.service import Service, in_words
@@ -87,6 +87,7 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def main() -> None:
     options = options_of(argparse.ArgumentParser(description="Serve the page of segdemo."))
     set_up_logs()
+    ignore_remarks()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if ZERO_GPU:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from .card import CardError
     from .data import DataError
     from .engine import DeviceError
-    from .images import BadImage
+    from .images import BadImage, ignore_remarks
     from .publish import PublishError
     from .registry import UnknownModel
     from .train import TrainError
@@ -72,14 +73,17 @@ def run(options: argparse.Namespace) -> int:
         UnknownModel,
         WeightsError,
     )
+    ignore_remarks()
     try:
         options.run(options)
+        sys.stdout.flush()
     except known as error:
         print(f"segdemo: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
         place = f"{error.filename}: " if error.filename else ""
         print(f"segdemo: {place}{error.strerror or error}", file=sys.stderr)
+        drop_output()
         return 2
     except ModuleNotFoundError:
         raise
@@ -90,6 +94,14 @@ def run(options: argparse.Namespace) -> int:
         print(f"segdemo: {type(error).__name__}: {what}", file=sys.stderr)
         return 2
     return 0
+
+
+def drop_output() -> None:
+    """What cannot be written, Python would try once more at its end, with a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> Parser:
@@ -251,6 +263,7 @@ def run_models(_: argparse.Namespace) -> None:
 
 
 def run_predict(options: argparse.Namespace) -> None:
+    from .files import write_whole
     from .images import BadImage
     from .predict import predict
 
@@ -267,7 +280,7 @@ def run_predict(options: argparse.Namespace) -> None:
         prediction.save_mask(options.out, photo.stem)
         prediction.save_overlay(options.out, photo.stem, options.opacity)
         report = json.dumps(prediction.report(), indent=1)
-        (options.out / f"{photo.stem}.json").write_text(report + "\n", "utf-8")
+        write_whole(options.out / f"{photo.stem}.json", f"{report}\n".encode())
         found = [f"{name} {part:.1f} %" for name, part in prediction.report()["coverage"].items()]
         print(f"{photo}: {', '.join(found) or 'nothing found'}")
 
@@ -316,12 +329,13 @@ def run_train(options: argparse.Namespace) -> None:
 def run_bench(options: argparse.Namespace) -> None:
     from .bench import as_text, bench
     from .bench.chart import chart
+    from .files import write_whole
     from .registry import MODELS
 
     measured = bench(options.models or list(MODELS))
     print(json.dumps(measured, indent=1) if options.json else as_text(measured))
     if options.chart:
-        options.chart.write_text(chart(measured), encoding="utf-8")
+        write_whole(options.chart, chart(measured).encode())
 
 
 def run_card(options: argparse.Namespace) -> None:
@@ -337,6 +351,8 @@ def run_publish(options: argparse.Namespace) -> None:
 
     if options.hardware not in (None, *HARDWARE):
         raise PublishError(f"There is no such hardware; there is {', '.join(HARDWARE)}.")
+    if options.hardware and not options.space:
+        raise PublishError("The hardware is that of the Space: give --space too.")
     publish(
         MODELS.values(),
         options.namespace,

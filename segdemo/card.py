@@ -8,8 +8,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard
 
 from .card_pictures import curve_picture, examples_of, examples_picture, lines
+from .files import write_whole
 from .registry import ModelSpec
-from .weights import PICTURES, Facts, card_path, picture_path, read_facts, whole
+from .weights import PICTURES, Facts, card_path, picture_path, read_facts
 
 BEGIN, END = "<!-- written by `python -m segdemo card` -->", "<!-- to here -->"
 # The last beginning before an end: a person may have lost an end.
@@ -47,8 +48,7 @@ def write_card(spec: ModelSpec) -> Path:
         examples_picture(spec, examples).save(picture_path(spec, "examples"), quality=85)
     if lines(facts["curve"]):
         curve_picture(facts["curve"]).save(picture_path(spec, "curve"), lossless=True)
-    with whole(path) as unfinished:
-        unfinished.write_text(text, "utf-8")
+    write_whole(path, text.encode())
     return path
 
 

@@ -45,13 +45,16 @@ Box = tuple[float, float, float, float]  # left, top, right and bottom, in pixel
 Source = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 register_heif_opener()
-# Pillow only warns between 89 and 179 megapixels. The filter is set once for the whole process,
-# because warnings.catch_warnings is not safe in threads, and the page works in threads.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class BadImage(ValueError):
     """A picture that cannot be used. str(e) is one plain sentence: what is wrong, what to do."""
+
+
+def ignore_remarks() -> None:
+    """Let Pillow say nothing of what it skips in a file: for programs, whose stderr people read."""
+    # For the whole process: warnings.catch_warnings is not safe in threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def load_image(

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from .engine import THRESHOLD, Segmentation, ready
 from .errors import refuse_if_late
+from .files import write_whole
 from .images import Source, load_shown
 from .overlay import colour, grey_png, paint, webp
 from .recent import Recent
 from .registry import ModelSpec, find_model
-from .weights import WeightsError, write_whole
+from .weights import WeightsError
 
 OPACITY = 0.6
 LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
@@ -32,7 +33,7 @@ class Prediction:
     """What a model found in a photo.
 
     shown: the photo at the size for a screen, uint8 RGB [h, w, 3]. milliseconds: by stage, in the
-    order they came; waiting for other requests is not in them.
+    order they came; on a CPU, waiting for other requests is not in them.
     """
 
     spec: ModelSpec

@@ -57,8 +57,8 @@ class Together:
         if len(batch) > 1:
             try:
                 answers = self.run_on(batch)
-            except RuntimeError:
-                pass  # each alone, so that one fails none of the others
+            except Exception:  # broad: each alone, so that one fails none of the others
+                pass
             else:
                 for one, answer in zip(batch, answers, strict=True):
                     one.answer.set_result(answer)

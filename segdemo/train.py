@@ -27,6 +27,7 @@ from .cpu_training import keep_memory, skip_afterwards
 from .data import IGNORE, DataError, Folder, open_folders
 from .engine import Runner, fast_dtype, load_network, pick_device, serving_runner
 from .evaluate import evaluate, figure, record, score
+from .files import whole, write_whole
 from .hints import Hints
 from .hub import HubError, fetch, sha256_of
 from .networks import Network
@@ -35,7 +36,7 @@ from .preprocess import preprocess
 from .recipe import Recipe
 from .registry import ModelSpec, find_model
 from .sampling import Draw, Samples, collate, one_thread
-from .weights import Facts, read_facts, whole, write_facts, write_whole
+from .weights import Facts, read_facts, write_facts
 
 SETTLING = 50  # batches, at each check
 

@@ -2,11 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .files import write_whole
 from .hub import HubError, cached, fetch, sha256_of
 from .registry import ModelSpec
 
@@ -45,27 +44,7 @@ def read_facts(spec: ModelSpec, folder: Path | None = None) -> Facts:
 
 
 def write_facts(folder: Path, spec: ModelSpec, facts: Facts) -> None:
-    with whole(folder / f"{spec.name}.json") as path:
-        path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Where to write what becomes `path` when it is done: a run that is killed spoils nothing.
-
-    What fails leaves nothing: on a full disk, half a file would keep it full.
-    """
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    with whole(path) as unfinished:
-        unfinished.write_bytes(content)
+    write_whole(folder / f"{spec.name}.json", f"{json.dumps(facts, indent=1)}\n".encode())
 
 
 def card_path(spec: ModelSpec) -> Path:

@@ -158,6 +158,8 @@ def test_what_the_hub_says_of_a_card_is_told(hub: Hub, mine: Path, capsys) -> No
 def test_what_cannot_be_published_is_said(hub: Hub, mine: Path, capsys) -> None:
     assert publish("--hardware", "cray") == 2
     assert "no such hardware" in capsys.readouterr().err
+    assert publish("--hardware", "t4-small") == 2
+    assert "--space" in capsys.readouterr().err
     hub.fault = 503
     assert publish() == 2
     assert "the Hub is in trouble (HTTP 503)" in capsys.readouterr().err

@@ -222,6 +222,30 @@ def test_what_is_not_installed_is_one_line_too(start: list[str]) -> None:
     assert "is not installed" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_a_full_disk_is_one_line_too() -> None:
+    """Of lines that are held back until Python ends, too, as they are where no screen is."""
+    held_back = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "segdemo", "models"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, env=held_back, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == "segdemo: No space left on device\n"
+
+
+def test_remarks_on_damaged_photos_are_kept_from_people(tmp_path: Path) -> None:
+    Image.open(PICTURE).save(tmp_path / "cut.tiff", compression="tiff_lzw")
+    with (tmp_path / "cut.tiff").open("r+b") as file:
+        file.truncate(file.seek(0, os.SEEK_END) - 20)  # its list of tags is at its end
+    damaged = run("predict", tmp_path / "cut.tiff", "--out", tmp_path)
+    assert damaged.returncode == 2 and damaged.stderr.count("\n") == 1, damaged.stderr
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0"  # five tags, of which half a one is there
+    Image.open(PICTURE).save(tmp_path / "photo.jpg", exif=exif)
+    good = run("predict", tmp_path / "photo.jpg", "--out", tmp_path)
+    assert good.returncode == 0 and good.stderr == ""
+
+
 def test_a_command_is_stopped_while_it_is_still_imported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

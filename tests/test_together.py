@@ -34,7 +34,7 @@ def asked_at_once(shared: Together, pictures: list[Tensor]) -> list[Future[Tenso
 
 
 def counted(
-    fails: Callable[[Tensor], bool] = lambda x: False,
+    fails: Callable[[Tensor], bool] = lambda x: False, error: type[Exception] = RuntimeError
 ) -> tuple[Together, list[tuple[int, ...]]]:
     """Twice what it is given, and the shapes of the batches in which it was."""
     shapes: list[tuple[int, ...]] = []
@@ -42,7 +42,7 @@ def counted(
     def twice(x: Tensor) -> Tensor:
         shapes.append(tuple(x.shape))
         if fails(x):
-            raise RuntimeError("no")
+            raise error("no")
         return 2 * x
 
     return Together(twice, nullcontext()), shapes
@@ -64,10 +64,11 @@ def test_batches_have_few_sizes() -> None:
     assert [count for count, _ in shapes] == [8, 2, 1]
 
 
-def test_a_picture_that_fails_fails_none_of_those_beside_it() -> None:
-    shared, _ = counted(fails=lambda x: bool((x == 1).any()))
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_a_picture_that_fails_fails_none_of_those_beside_it(error: type[Exception]) -> None:
+    shared, _ = counted(fails=lambda x: bool((x == 1).any()), error=error)
     answers = asked_at_once(shared, [torch.full((1, 3), float(i)) for i in range(4)])
-    with pytest.raises(RuntimeError, match="no"):
+    with pytest.raises(error, match="no"):
         answers[1].result()
     assert [a.result()[0, 0].item() for a in (answers[0], *answers[2:])] == [0, 4, 6]
 

@@ -13,7 +13,7 @@ from segdemo.engine import load_network
 from segdemo.evaluate import score
 from segdemo.hub import sha256_of
 from segdemo.registry import MODELS
-from segdemo.weights import FOLDER, WeightsError, find_weights, read_facts, whole
+from segdemo.weights import FOLDER, WeightsError, find_weights, read_facts
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -128,16 +128,3 @@ def test_wrong_weights_are_reported_in_a_sentence(own_weights: Path, spoil, says
     with pytest.raises(WeightsError, match=says) as caught:
         load_network("fcn")
     assert "\n" not in str(caught.value)
-
-
-def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "fcn.json"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole(path) as unfinished:
-        unfinished.write_text("ne")
-        raise KeyboardInterrupt
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-    with whole(path) as unfinished:
-        unfinished.write_text("new")
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]

@@ -12,9 +12,9 @@ import gradio as gr
 from .. import errors
 from ..errors import refuse_if_late, sentence
 from ..exports import Style, bundle, save_one
+from ..files import write_whole
 from ..hub import under_way
 from ..predict import PHOTOS, Photo, Prediction, predict_on, read
-from ..weights import write_whole
 from .components import file
 from .replies import fresh_folder, still_there, told
 

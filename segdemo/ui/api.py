@@ -11,13 +11,14 @@ import gradio as gr
 from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import bundle
+from ..files import write_whole
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
 from ..predict import OPACITY, each_on, predict, read
 from ..registry import MODELS
 from ..score import read_truth, score_photo
 from ..views import hits_on
-from ..weights import WeightsError, write_whole
+from ..weights import WeightsError
 from .figures import MANY
 from .inputs import Photo, Share
 from .replies import fresh_folder, told

@@ -13,6 +13,7 @@ from ..data import IGNORE
 from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import bundle
+from ..files import write_whole
 from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
@@ -21,7 +22,6 @@ from ..predict import OPACITY, Prediction, each_on, predict, predict_on
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on, verdicts_of
-from ..weights import write_whole
 from .answers import device_title, seen
 from .components import file
 from .replies import fresh_folder, still_there
