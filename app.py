@@ -23,7 +23,7 @@ try:
     from segdemo.images import MAX_BYTES, ignore_remarks
     from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
     from segdemo.registry import MODELS
-    from segdemo.service import Service, in_words
+    from segdemo.service import Service, check_address, in_words
     from segdemo.tempfiles import Sweeper, own_folder
     from segdemo.ui import CSS, HEAD, JS, THEME, build_page
     from segdemo.weights import WeightsError
@@ -52,6 +52,13 @@ def hold_many_connections() -> None:
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
+
+
+def past_proxies(host: str | None) -> None:
+    """Gradio asks its own page whether it is there, which no proxy can know."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    own = ",".join(filter(None, (known, "127.0.0.1,localhost", host)))
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = own
 
 
 def port(text: str) -> int:
@@ -93,12 +100,14 @@ def main() -> None:
     if ZERO_GPU:
         warm_up()  # networks must be on its GPU before the page is launched
     hold_many_connections()
+    past_proxies(options.host)
     with own_folder() as files:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
         gr.mcp.DEFAULT_TEMP_DIR = str(files)  # it has read the variable already
         page = build_page()
         sweeper = Sweeper(files)
         try:
+            check_address(options.host, options.port)
             service = Service(files, metrics_of(page, sweeper))
             launch(page, service, options)
         except (MissingPackage, OSError) as error:
@@ -165,7 +174,11 @@ def metrics_of(page: gr.Blocks, sweeper: Sweeper) -> Metrics | None:
 
 
 if __name__ == "__main__":
-    main()
+    status = 0
+    try:
+        main()
+    except KeyboardInterrupt:  # before the page is there
+        status = 130
     sys.stdout.flush()
     # Not sys.exit: a thread that is inside torch just then would abort the interpreter.
-    os._exit(0)
+    os._exit(status)

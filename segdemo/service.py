@@ -1,6 +1,7 @@
 """Around the page: what of it can be reached, how much is taken in, what every reply says."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -334,11 +335,20 @@ class Reply:
         return part
 
 
+def check_address(host: str | None, port: int | None) -> None:
+    """Raise OSError where nobody can listen: Gradio would try 100 ports, 5 seconds each."""
+    host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
+    family, kind, _, _, place = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
+        tried.bind(place)
+
+
 def in_words(error: OSError, port: int | None) -> str:
     """What to say where no port can be listened on."""
-    if isinstance(error, socket.gaierror):
-        return "There is no such address: choose another with --host."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "There is no such address on this machine: choose another with --host."
     if isinstance(error, PermissionError):
         return "This port needs more rights: choose one from 1024 on with --port."
     which = f"Port {port} is" if port else "All ports from 7860 to 7959 are"
-    return f"{which} in use, or the address is not this machine's: choose another with --port."
+    return f"{which} in use: choose another with --port."

@@ -327,6 +327,19 @@ def test_a_second_start_on_a_port_in_use_is_one_sentence(page: tuple[str, Path])
     assert f"Port {port} is in use" in done.stderr and "--port" in done.stderr
 
 
+@pytest.mark.parametrize("host", ["nosuch.invalid", "203.0.113.5"])
+def test_an_address_that_is_not_here_is_one_sentence(host: str) -> None:
+    done = start("--host", host)
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0 and "--host" in done.stderr
+
+
+def test_it_starts_where_all_else_goes_through_a_proxy(tmp_path: Path) -> None:
+    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    with server(tmp_path / "log", tmp_path / "temp", NO_PROXY="", **nowhere):
+        assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 def test_a_killed_run_leaves_nothing_behind_for_long(tmp_path: Path) -> None:
     """kill -9 leaves its folder; the next start deletes it, and that of no run that lives."""
     temp = tmp_path / "temp"

@@ -24,9 +24,9 @@
     const element = node instanceof Text ? node.parentElement : node;
     if (!(element instanceof Element) || element.closest(LEFT)) return;
     if (node instanceof Text) {
-      const words = node.data.trim();
+      const words = node.data.trim().replace(/\s+/g, " ");
       const ours = words && inOurs(words);
-      if (ours && ours !== words) node.data = node.data.replace(words, () => ours);
+      if (ours && ours !== words) node.data = node.data.replace(/\S(.*\S)?/s, () => ours);
       return;
     }
     // Else what is read out would not tell whether the camera runs: the button's own words do.
@@ -58,11 +58,16 @@
 
   // A browser that gives no camera, or no clipboard, is told of by nobody else.
   let asked;
-  document.addEventListener("click", ({ target }) => (asked = target.closest?.("#photo, #camera")), true);
+  document.addEventListener("click", ({ target }) => {
+    for (const told of document.querySelectorAll(".camera-told")) told.remove();
+    asked = target.closest?.("#photo, #truth, #camera");
+  }, true);
   addEventListener("unhandledrejection", (event) => {
     const { reason } = event;
     const refusals = /^(NotAllowed|NotFound|NotReadable|Overconstrained|Security)Error$/;
-    if (!asked || !(reason instanceof DOMException) || !refusals.test(reason.name)) return;
+    // Over plain http there is no clipboard to ask.
+    const none = reason instanceof TypeError && !isSecureContext;
+    if (!asked || !(none || (reason instanceof DOMException && refusals.test(reason.name)))) return;
     const told = asked.querySelector(".camera-told") ?? make("p", "camera-told");
     told.role = "alert";
     asked.append(told);
@@ -113,6 +118,7 @@
     Object.defineProperty(target, "videoWidth", { get: paced, configurable: true });
   }, true);
   document.addEventListener("frames-done", ({ detail }) => {
+    if (!underWay) return; // the viewer as it begins, or a frame that was given up
     underWay = most === 1 ? 0 : Math.max(0, underWay - detail);
     most = 2;
     patience = Math.max(3000, 2 * (performance.now() - sent));

@@ -25,6 +25,9 @@ AT_ONCE: dict[str, Any] = {"api_visibility": "private", "queue": False}
 TOLD: dict[str, Any] = {"api_visibility": "private"}
 NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network"}
 
+# What an event shows that never ran: the queue was full, or the server is away.
+NOT_ANSWERED = "{ error: 'not_answered' }"
+
 SNIPPETS = {path.stem: path.read_text("utf-8") for path in (HERE / "snippets").glob("*.txt")} | {
     "embed": iframe("{place}/"),
     "element": web_component("{place}"),
@@ -128,8 +131,10 @@ def add_photo_tab() -> gr.HTML:
     )
     # The other tabs are worked out when they are looked at, and again after a change.
     open_tab, changes = gr.State("see"), gr.State(0)
-    looked.failure(None, None, seen, js="() => ({ error: 'not_answered' })")  # the queue was full
-    looked.then(lambda n, tab: n + (tab != "see"), [changes, open_tab], changes, **TOLD)
+    rest = [compared, scored, inside]
+    looked.failure(None, None, [seen, *rest], js=f"() => Array(4).fill({NOT_ANSWERED})")
+    told = looked.then(lambda n, tab: n + (tab != "see"), [changes, open_tab], changes, **TOLD)
+    told.failure(None, None, rest, js=f"() => Array(3).fill({NOT_ANSWERED})")
     see_tab.select(lambda: "see", None, open_tab, trigger_mode="always_last", **TOLD)
     scores = [photo, model, truth, names, threshold]
     others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
@@ -138,8 +143,8 @@ def add_photo_tab() -> gr.HTML:
         (inside_tab, "inside", figures.look_inside, [photo, model], inside),
     ]
     for tab, name, work, inputs, output in others:
-        tab.select(partial(str, name), None, open_tab, trigger_mode="always_last", **TOLD)
-        gr.on(
+        opened = tab.select(partial(str, name), None, open_tab, trigger_mode="always_last", **TOLD)
+        worked = gr.on(
             [open_tab.change, changes.change, *([truth.change] if output is scored else [])],
             figures.if_open(name, work),
             [open_tab, *inputs],
@@ -147,6 +152,8 @@ def add_photo_tab() -> gr.HTML:
             trigger_mode="always_last",
             **NETWORK,
         )
+        for event in (opened, worked):
+            event.failure(None, None, output, js=f"() => ({NOT_ANSWERED})")
     seen.take(
         answers.take,
         [photo, model],
@@ -156,12 +163,20 @@ def add_photo_tab() -> gr.HTML:
         **NETWORK,
     )
     seen.settle(answers.settled, None, threshold, trigger_mode="multiple", **AT_ONCE)
-    # What comes from an example goes when the visitor brings something.
-    gr.on([photo.upload, photo.clear], lambda: (None, None), None, [truth, names], **AT_ONCE)
+    # What comes from an example goes when the visitor brings something. Who brings both may begin
+    # with the mask.
+    photo.upload(without_example, names, [truth, names], **AT_ONCE)
+    photo.clear(lambda: (None, None), None, [truth, names], **AT_ONCE)
     gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
     chosen = [photo, model, truth, names]
-    shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)
+    picked = shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)
+    picked.failure(None, None, seen, js=f"() => ({NOT_ANSWERED})")
     return model
+
+
+def without_example(names: list[str] | None) -> tuple[Any, Any]:
+    """The true mask and its names as they are; none, if it is an example's, which has names."""
+    return (None, None) if names else (gr.skip(), gr.skip())
 
 
 def add_live_tab(tabs: gr.Tabs) -> None:
@@ -192,8 +207,10 @@ def add_live_tab(tabs: gr.Tabs) -> None:
     )
     # Gradio's camera runs on, and sends, when its time is over, after Stop and in another tab: it
     # ends when it is taken off the page.
-    off = live.then(lambda: gr.update(visible=False), None, frames, **AT_ONCE)
-    off.then(lambda: gr.update(visible=True, value=None), None, frames, **AT_ONCE)
+    for ended in (live.then, live.failure):
+        off = ended(lambda: gr.update(visible=False), None, frames, **AT_ONCE)
+        off.then(lambda: gr.update(visible=True, value=None), None, frames, **AT_ONCE)
+    live.failure(None, None, seen, js=f"() => ({NOT_ANSWERED})")
     tabs.select(is_live, None, frames, trigger_mode="multiple", **AT_ONCE)
 
 
