@@ -114,7 +114,8 @@ def score(
 ) -> dict[str, dict[str, Any]]:
     """ "FOLDER/SPLIT" -> what `evaluate` says of it, for each of the data folders `roots`.
 
-    In float32 on the CPU, so that the figures come out the same on every machine.
+    In float32 on the CPU, so that the figures come out the same on every machine. Photos of more
+    than `images.SHOWN` pixels are served out of a smaller copy, which these figures leave out.
     Raises DataError, also where no folder has photos in `split`.
     """
     runner = Runner(spec, network, torch.device("cpu"), torch.float32)
