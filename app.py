@@ -22,10 +22,11 @@ try:
     from segdemo.engine import ready
     from segdemo.images import MAX_BYTES, ignore_remarks
     from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
+    from segdemo.preview import show_ours
     from segdemo.registry import MODELS
     from segdemo.service import Service, check_address, in_words
     from segdemo.tempfiles import Sweeper, own_folder
-    from segdemo.ui import CSS, HEAD, JS, THEME, build_page
+    from segdemo.ui import CSS, ENGLISH, HEAD, JS, THEME, build_page
     from segdemo.weights import WeightsError
     from segdemo.zerogpu import ZERO_GPU
 except ModuleNotFoundError as error:
@@ -104,6 +105,7 @@ def main() -> None:
     with own_folder() as files:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
         gr.mcp.DEFAULT_TEMP_DIR = str(files)  # it has read the variable already
+        show_ours(ENGLISH["title"], ENGLISH["intro"])
         page = build_page()
         sweeper = Sweeper(files)
         try:

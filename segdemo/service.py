@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import embed, errors
+from . import embed, errors, preview
 from .errors import Request, sentence
 from .images import MAX_BYTES
 from .logs import Metrics
@@ -46,7 +46,7 @@ DRAIN_SECONDS = 25  # for running answers at the end; systemd, Docker and others
 OPEN = re.compile(
     r"/|/(healthz|metrics|config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|gradio_api)/?"
     r"|/(assets|static|svelte)/.+"
-    r"|/gradio\.js|/log(in|out)"
+    r"|/gradio\.js|/preview\.webp|/log(in|out)"
     r"|/gradio_api/(info|openapi\.json|app_id|user|login_check|heartbeat|upload|upload_progress"
     r"|queue|run|call|cancel|reset|stream|startup-events|theme\.css|mcp)(/.*)?"
     r"|/gradio_api/file=.+"
@@ -102,7 +102,7 @@ class Service:
     @property
     def app_kwargs(self) -> dict[str, Any]:
         """For Gradio's launch()."""
-        routes = [Route("/healthz", self.healthz), embed.ROUTE]
+        routes = [Route("/healthz", self.healthz), embed.ROUTE, preview.ROUTE]
         if self.metrics:
             routes.append(Route("/metrics", self.show_metrics))
         return {"routes": routes, "middleware": [Middleware(Gate, service=self)]}

@@ -145,6 +145,20 @@ def test_a_full_queue_says_so_at_once_and_confuses_nobody(page: tuple[str, Path]
     assert ask(0) == "right"
 
 
+@pytest.mark.parametrize("forwarded", [{}, {"X-Forwarded-Host": "segdemo.example"}])
+def test_a_shared_link_shows_this_page_and_not_gradios(
+    page: tuple[str, Path], forwarded: dict[str, str]
+) -> None:
+    html = httpx.get(page[0], headers=forwarded).text
+    tags = dict(re.findall(r'<meta\s+property="(og:\w+)"\s+content="([^"]*)"', html))
+    assert html.count('"og:title"') == 1 and tags["og:title"] == "What is where in your photo?"
+    assert "pixel by pixel" in tags["og:description"] and "@Gradio" not in html
+    host = forwarded.get("X-Forwarded-Host") or page[0].partition("//")[2].strip("/")
+    assert tags["og:image"] == f"http://{host}/preview.webp"
+    picture = httpx.get(f"{page[0].rstrip('/')}/preview.webp").content
+    assert min(Image.open(BytesIO(picture)).size) > 600
+
+
 def test_another_page_may_embed_it_and_no_policy_is_broken(
     page: tuple[str, Path], browser: Browser, host: Callable[[str], str]
 ) -> None:

@@ -1,6 +1,6 @@
 """The page of segdemo."""
 
-from .page import build_page
+from .page import ENGLISH, build_page
 from .theme import CSS, HEAD, JS, THEME
 
-__all__ = ["CSS", "HEAD", "JS", "THEME", "build_page"]
+__all__ = ["CSS", "ENGLISH", "HEAD", "JS", "THEME", "build_page"]

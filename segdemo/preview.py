@@ -1,0 +1,55 @@
+"""What a link to the page looks like where it is shared, as in a chat: Gradio would show itself."""
+
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+import gradio.routes
+from jinja2 import BaseLoader, Environment
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+PICTURE = Path(__file__).parent / "examples" / "page.webp"
+PLACE = "/preview.webp"
+THEIRS = re.compile(r"<meta\s+(property=.og:|name=.twitter:)[^>]*>")  # Open Graph, and X's own
+
+
+async def picture(_: Request) -> FileResponse:
+    return FileResponse(PICTURE)
+
+
+ROUTE = Route(PLACE, picture)
+
+
+class Previewed(BaseLoader):
+    """The templates of Gradio's page, with a preview of ours in their head."""
+
+    def __init__(self, theirs: BaseLoader, title: str, description: str) -> None:
+        self.theirs = theirs
+        self.ours = (
+            "".join(
+                f'<meta property="og:{name}" content="{content}" />'
+                for name, content in {
+                    "type": "website",
+                    "title": escape(title),
+                    "description": escape(description),
+                    "image": "{{ config['root'] }}" + PLACE,  # a whole address, as it has to be
+                }.items()
+            )
+            + '<meta name="twitter:card" content="summary_large_image" />'
+        )
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        source, path, fresh = self.theirs.get_source(environment, template)
+        return THEIRS.sub("", source).replace("<head>", f"<head>{self.ours}", 1), path, fresh
+
+
+def show_ours(title: str, description: str) -> None:
+    """From now on, in every page that Gradio serves."""
+    environment = gradio.routes.templates.env
+    assert environment.loader
+    environment.loader = Previewed(environment.loader, title, description)
