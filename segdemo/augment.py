@@ -53,22 +53,33 @@ def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[
 
 
 def paste(sample: Sample, background: Sample) -> Sample:
-    """The objects of `sample`, smaller and elsewhere, in front of `background`.
+    """The objects of `sample`, one to three times, in front of `background`.
 
-    "Simple Copy-Paste" (https://arxiv.org/abs/2012.07177). Returns image and labels of the
-    background's size. Draws from torch's global generator.
+    "Simple Copy-Paste" (https://arxiv.org/abs/2012.07177); several times, since in a scene they
+    are seldom alone. Returns image and labels of the background's size. Draws from torch's global
+    generator.
     """
+    for _ in range(int(torch.randint(1, 4, ()))):
+        background = paste_once(sample, background)
+    return background
+
+
+def paste_once(sample: Sample, background: Sample) -> Sample:
+    """Once, smaller and elsewhere, as it is or mirrored; a part of it may lie outside."""
     (image, labels), (behind, behind_labels) = sample, background
     height, width = behind.shape[-2:]
-    scale = 0.35 + 0.65 * torch.rand(()).item()
+    scale = 0.15 + 0.85 * torch.rand(()).item()
     fit = scale * min(height / image.shape[-2], width / image.shape[-1])
     h, w = (max(1, int(fit * side)) for side in image.shape[-2:])
-    top = int(torch.randint(height - h + 1, ()))
-    left = int(torch.randint(width - w + 1, ()))
-    image = tvf.resize(image, [h, w], antialias=True)
-    labels = resized(labels, [h, w])
+    top = int(torch.randint(-(h // 4), height - h + h // 4 + 1, ()))
+    left = int(torch.randint(-(w // 4), width - w + w // 4 + 1, ()))
+    image, labels = tvf.resize(image, [h, w], antialias=True), resized(labels, [h, w])
+    if torch.rand(()) < 0.5:
+        image, labels = image.flip(-1), labels.flip(-1)
 
-    pixels = (slice(top, top + h), slice(left, left + w))
+    inside = (slice(max(0, -top), height - top), slice(max(0, -left), width - left))
+    image, labels = image[:, *inside], labels[inside]
+    pixels = (slice(max(0, top), top + h), slice(max(0, left), left + w))
     solid = (labels != 0) & (labels != IGNORE)
     behind, behind_labels = behind.clone(), behind_labels.clone()
     behind[:, *pixels] = torch.where(solid, image, behind[:, *pixels])

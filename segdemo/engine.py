@@ -238,7 +238,7 @@ class Runner:
             logits = lent(self.spec.name, image) if self.lends else self.logits(image)
         size, cell = image.shape[:2], self.network.cell
         found = torch.from_numpy(only_sure(logits, self.spec.sure, cell))
-        sides = seen_size(size, self.spec.input_size)
+        sides = seen_size(size, self.spec.input_size, self.spec.whole)
         beyond = (-sides[0] % cell / cell, -sides[1] % cell / cell)
         return Segmentation(found, size, self.spec.classes, threshold, place, beyond)
 

@@ -103,7 +103,7 @@ def look_through(runner: Runner, photo: Picture) -> Inside:
                 with module.register_forward_pre_hook(without_skip):
                     answers[key] = runner.answer(photo)
 
-    seen = seen_size(full.size, runner.spec.input_size)
+    seen = seen_size(full.size, runner.spec.input_size, runner.spec.whole)
     view = View(photo, full, seen, runner.network.stride)
     stages = [view.input(len(runner.spec.mean))]
     last = [key for key in outputs if key.startswith("down")][-1]

@@ -14,20 +14,23 @@ def as_tensor(image: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
 
 
-def seen_size(size: tuple[int, int], longer: int) -> tuple[int, int]:
-    """Height and width at which a picture of `size` is seen: its longer side becomes `longer`."""
-    scale = longer / max(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def seen_size(size: tuple[int, int], longer: int, whole: int = 1) -> tuple[int, int]:
+    """Height and width at which a picture of `size` is seen: its longer side becomes `longer`.
+
+    Both as the nearest multiples of `whole`.
+    """
+    scale = longer / max(size) / whole
+    return max(1, round(size[0] * scale)) * whole, max(1, round(size[1] * scale)) * whole
 
 
 def preprocess(images: Tensor, spec: ModelSpec, size: int | None = None) -> Tensor:
     """What the network of `spec` gets to see: uint8 RGB [B, 3, H, W] -> float32 [B, 3, h, w].
 
-    The longer side becomes `size` pixels (the spec's own where None), larger or smaller, the
-    aspect stays; then `(x / 255 - mean) / std`. Stays on the device of `images`.
+    The longer side becomes `size` pixels, larger or smaller, and the aspect stays; where None the
+    spec says both. Then `(x / 255 - mean) / std`. Stays on the device of `images`.
     """
-    height, width = images.shape[-2:]
-    target = seen_size((height, width), size or spec.input_size)
+    sides = (images.shape[-2], images.shape[-1])
+    target = seen_size(sides, size) if size else seen_size(sides, spec.input_size, spec.whole)
     x = tv.resize(images, list(target), antialias=True)  # nothing to do where the size is right
     mean = torch.tensor(spec.mean, device=x.device).view(3, 1, 1)
     std = torch.tensor(spec.std, device=x.device).view(3, 1, 1)

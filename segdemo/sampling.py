@@ -72,6 +72,7 @@ class Draw:
     ) -> None:
         self.batch, self.seed = batch, seed
         photos = places(folders)
+        self.owners = [number for number, folder in enumerate(folders) for _ in range(len(folder))]
         present = np.zeros((len(photos), len(spec.classes)), bool)
         for row, (folder, index) in enumerate(
             tqdm(photos, desc="reading masks", leave=False, disable=None)
@@ -85,6 +86,10 @@ class Draw:
         weighted = zip(shares or (1.0,), groups, strict=True)
         chances = [share * balanced(group, balance) for share, group in weighted]
         self.chances = torch.from_numpy(np.concatenate(chances))
+
+    def folders(self, step: int) -> list[int]:
+        """Which of the folders each of a step's samples is from."""
+        return [self.owners[place] for place, *_ in self.keys(step, 0)]
 
     def keys(self, step: int, size: int) -> list[Key]:
         """The keys of a step's samples: the same step draws the same, always."""

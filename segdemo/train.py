@@ -140,7 +140,7 @@ def train(
             scores = body.scores(padded(as_input(images, spec, place), body.stride))
             hinted = hints(images.to(place, non_blocking=True)) if hints else 0.0
         labels = padded(labels.to(place, non_blocking=True), body.stride, IGNORE)
-        loss = segmentation_loss(scores.float(), labels) + hinted
+        loss = segmentation_loss(scores.float(), labels, draw.folders(step)) + hinted
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -274,13 +274,14 @@ def schedule(progress: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
 
 
-def segmentation_loss(scores: Tensor, labels: Tensor) -> Tensor:
+def segmentation_loss(scores: Tensor, labels: Tensor, folders: Sequence[int]) -> Tensor:
     """Mean loss over the pixels that count: scores [B, C, h, w], labels uint8 [B, H, W].
 
     Cross-entropy, of a sigmoid where there is one score and of a softmax where there are more,
     plus soft Dice over the batch (V-Net, https://arxiv.org/abs/1606.04797), which does not mind
-    how rare a class is; of many classes, the mean over those that the batch shows. With many, one
-    pixel of each two by two is asked, drawn by torch's global generator: a quarter of the work.
+    how rare a class is; of many classes, the mean over those that the batch shows, of one, that
+    over the data folders (of each photo the number in `folders`). With many, one pixel of each two
+    by two is asked, drawn by torch's global generator: a quarter of the work.
     """
     if scores.shape[1] > 1:
         row, column = torch.randint(2, (2,)).tolist()
@@ -294,11 +295,25 @@ def segmentation_loss(scores: Tensor, labels: Tensor) -> Tensor:
         losses = F.nll_loss(log_p, labels.long(), ignore_index=IGNORE, reduction="sum")
         dice = soft_dice(log_p.exp(), labels, counts)
     else:
-        logits, binary = logits[:, 0][counts], (labels == 1)[counts].float()
-        losses = F.binary_cross_entropy_with_logits(logits, binary, reduction="sum")
-        p = logits.sigmoid()
-        dice = (2 * (p * binary).sum() + 1) / (p.sum() + binary.sum() + 1)
+        logits, binary = logits[:, 0], (labels == 1).float()
+        losses = F.binary_cross_entropy_with_logits(logits[counts], binary[counts], reduction="sum")
+        dice = dice_by_folder(logits.sigmoid() * counts, binary, folders)
     return losses / counts.sum().clamp(min=1) + 1 - dice
+
+
+def dice_by_folder(p: Tensor, truth: Tensor, folders: Sequence[int]) -> Tensor:
+    """Dice of one class in the photos of each data folder, and the mean of that: both [B, H, W].
+
+    In one sum with the large objects of other folders, small ones would be lost for almost
+    nothing. A folder counts by its photos here; one that shows nothing of the class does not.
+    """
+    place = torch.tensor(folders, device=p.device)
+    sums = torch.stack([p * truth, p, truth], -1).sum((1, 2))  # [B, 3]
+    photos = place.bincount()
+    hits, found, there = sums.new_zeros(len(photos), 3).index_add(0, place, sums).unbind(1)
+    weights = photos * (there > 0)
+    dice = (2 * hits + 1) / (found + there + 1)
+    return (dice * weights).sum() / weights.sum().clamp(min=1)
 
 
 def soft_dice(p: Tensor, labels: Tensor, counts: Tensor) -> Tensor:

@@ -55,10 +55,10 @@ def test_one_step_lowers_the_loss() -> None:
     x = torch.randn(4, 3, 32, 32)
     labels = (x.mean(1) > 0.2).to(torch.uint8)
     optimizer = torch.optim.AdamW(parameter_groups(network, TINY), lr=1e-3)
-    before = segmentation_loss(network(x), labels)
+    before = segmentation_loss(network(x), labels, [0] * 4)
     before.backward()
     optimizer.step()
-    assert segmentation_loss(network(x), labels) < before
+    assert segmentation_loss(network(x), labels, [0] * 4) < before
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -363,6 +363,14 @@ def test_pasting_covers_what_is_behind() -> None:
     assert 0 < (labels == 1).sum() <= 400
     assert torch.equal(image[0] == 200, labels == 1)
     assert (image[0][labels == 0] == 50).all()
+    # Several, smaller ones too; and cut off at the edge, as in a scene.
+    shares, cut = set[int](), 0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        found = paste(flat(200, 1), flat(50, 0))[1] == 1
+        shares.add(int(found.sum()))
+        cut += bool(found[0].any() or found[-1].any() or found[:, 0].any() or found[:, -1].any())
+    assert min(shares) < 60 and max(shares) > 250 and cut > 5
     # The border of an object that is nobody's is nobody's there too; and it lies anywhere.
     bright, mask = flat(200, 1)
     mask[:6] = IGNORE
@@ -387,9 +395,9 @@ def test_what_is_ignored_changes_no_loss() -> None:
         losses = []
         for given in (scores, changed):
             torch.manual_seed(1)
-            losses.append(segmentation_loss(given, labels))
+            losses.append(segmentation_loss(given, labels, [0, 1]))
         assert losses[0] == losses[1]
-        assert segmentation_loss(scores, torch.full_like(labels, IGNORE)).isfinite()
+        assert segmentation_loss(scores, torch.full_like(labels, IGNORE), [0, 1]).isfinite()
 
 
 @pytest.mark.parametrize("channels", [1, 5])
@@ -400,7 +408,7 @@ def test_scores_are_as_coarse_as_the_network_finds_them(channels: int) -> None:
     right = (20 * F.one_hot(truth.long(), 5).movedim(-1, 1) - 10).float()
     right = right if channels == 5 else right[:, 1:2]
     shifted = right.roll(1, dims=-1)
-    assert segmentation_loss(right, labels) < 0.6 < segmentation_loss(shifted, labels)
+    assert segmentation_loss(right, labels, [0]) < 0.6 < segmentation_loss(shifted, labels, [0])
 
 
 def test_to_miss_an_object_costs_much_however_small_it_is() -> None:
@@ -409,8 +417,22 @@ def test_to_miss_an_object_costs_much_however_small_it_is() -> None:
     truth = F.one_hot(labels.long(), 5).movedim(-1, 1).float()
     for right in (16 * truth - 8, 16 * truth[:, 1:2] - 8):  # five logits, and one
         missed = right[..., -1:, -1:].expand_as(right)  # as where there is nothing
-        assert segmentation_loss(right, labels) < 0.05
-        assert segmentation_loss(missed, labels) > 0.4
+        assert segmentation_loss(right, labels, [0]) < 0.05
+        assert segmentation_loss(missed, labels, [0]) > 0.4
+
+
+def test_small_objects_of_one_folder_are_not_lost_beside_large_ones_of_another() -> None:
+    labels = torch.zeros(2, 40, 40, dtype=torch.uint8)
+    labels[0, :, :20] = labels[1, :4, :4] = 1
+    truth = 16 * (labels[:, None] == 1).float() - 8
+    missed = torch.cat([truth[:1], truth[1:, ..., -1:, -1:].expand(1, 1, 40, 40)])
+    apart, together = (segmentation_loss(missed, labels, folders) for folders in ([0, 1], [0, 0]))
+    assert together < 0.2 and apart > 0.4
+    # Photos without any say nothing here, whoever else is in the batch.
+    nothing, none = truth[:1].new_full((1, 1, 40, 40), -8), labels.new_zeros(1, 40, 40)
+    assert segmentation_loss(
+        torch.cat([truth, nothing]), torch.cat([labels, none]), [0, 1, 2]
+    ) == pytest.approx(segmentation_loss(truth, labels, [0, 1]).item(), abs=1e-3)
 
 
 def test_averaged_weights_get_statistics_of_their_own() -> None:
