@@ -150,6 +150,14 @@ def test_the_bands_of_a_large_answer_meet() -> None:
     assert off.max() < 0.02 and off.mean() < 0.001
 
 
+def test_a_picture_keeps_its_aspect_or_fills_whole_strides() -> None:
+    pixels = as_tensor(np.zeros((480, 640, 3), np.uint8))
+    for whole, seen in ((1, (75, 100)), (32, (64, 96))):
+        spec = replace(MODELS["fcn"], input_size=100, whole=whole)
+        assert preprocess(pixels, spec).shape == (1, 3, *seen)
+        assert preprocess(pixels, spec, 80).shape == (1, 3, 60, 80)  # as training asks for crops
+
+
 @pytest.mark.parametrize("size", [(60, 80), (61, 83), (64, 77)])  # seen at 8 pixels a score
 def test_scores_that_reach_beyond_the_picture_are_not_squeezed_into_it(
     size: tuple[int, int],
