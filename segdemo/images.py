@@ -70,7 +70,7 @@ def load_image(
             [H, W, 3].
         max_bytes: the largest file accepted; checked before the file is opened.
         max_pixels: the most pixels accepted; checked before they are decoded.
-            Pillow's own limit, Image.MAX_IMAGE_PIXELS, holds as well.
+            Pillow refuses what has more than twice its own limit, Image.MAX_IMAGE_PIXELS, too.
 
     Returns:
         uint8 RGB [H, W, 3], C-contiguous, never sharing memory with the source.
@@ -173,6 +173,7 @@ def _decode(
         return rgb, (height, width) if turn not in SIDEWAYS else (width, height)
     except BadImage:
         raise
+    # The warning is an error only where whoever imports us has made it one.
     except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError) as error:
         raise BadImage(_too_large(max_pixels)) from error
     except Exception as error:
