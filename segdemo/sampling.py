@@ -41,7 +41,8 @@ class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             image, labels = self.read(place)
-            if torch.rand(()) < self.paste:
+            # One without objects would only become another photo.
+            if torch.rand(()) < self.paste and ((labels != 0) & (labels != IGNORE)).any():
                 other = int(torch.randint(len(self.places), ()))
                 image, labels = paste((image, labels), self.read(other))
             image, labels = self.augment[size](tv.Image(image), tv.Mask(labels))

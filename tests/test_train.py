@@ -247,6 +247,11 @@ def test_samples_are_pasted_and_cropped_as_asked(make_folder: MakeFolder) -> Non
     assert not torch.equal(plain, made(1.0, 1.0)) and not torch.equal(plain, made(0.2, 0.0))
 
 
+def test_a_photo_without_objects_stays_itself(make_folder: MakeFolder) -> None:
+    samples = Samples(open_folders([make_folder()], "train", CHAIR), (32,), crop=1.0, paste=1.0)
+    assert not any((samples[0, 32, seed][1] == 1).any() for seed in range(8))
+
+
 def test_rare_classes_are_shown_more_often(make_folder: MakeFolder) -> None:
     common = make_folder("common", photos=8, classes=["background"] * 2 + ["dog"])
     rare = make_folder("rare", photos=2, classes=["background", "cat"])
