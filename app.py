@@ -9,6 +9,9 @@ import signal
 import sys
 import threading
 
+from segdemo.quota import heed_quota
+
+heed_quota()
 # How long a thread of torch spins before it sleeps; read when torch is loaded. By default long: a
 # browser on the same cores then halves the live camera's frames, and nothing is won without one.
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "2000")

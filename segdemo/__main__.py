@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .quota import heed_quota
 from .recipe import Recipe
 
 # The rest of the package is imported where it is used: a mistyped option is answered at once,
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     What is not foreseen is told in a line too; `python -X dev -m segdemo` shows its traceback.
     """
     options = parser().parse_args(arguments)
+    heed_quota()
     try:
         return run(options)
     except ModuleNotFoundError as error:
@@ -76,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
     ignore_remarks()
     try:
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout:  # it may be closed
+            sys.stdout.flush()
     except known as error:
         print(f"segdemo: {error}", file=sys.stderr)
         return 2
@@ -186,9 +189,9 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     add("--steps", positive, "batches to learn from")
     add("--batch", positive, "photos in a batch")
     add("--sizes", numbers, "pixels of the crops, as 128,192: the steps are shared evenly")
-    add("--lr", float, "learning rate at its highest")
-    add("--weight-decay", float, "of AdamW")
-    add("--encoder-lr", float, "times --lr")
+    add("--lr", amount, "learning rate at its highest")
+    add("--weight-decay", amount, "of AdamW")
+    add("--encoder-lr", amount, "times --lr")
     add("--balance", share, "1: every class as often as every other, 0: as the data has it")
     add("--shares", shares, "how often each --data is drawn, as 2,1; else by its photos")
     add("--crop", share, "smallest share of a photo that is shown")
@@ -208,6 +211,13 @@ def share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 on")
     return value
 
 
@@ -272,17 +282,21 @@ def run_predict(options: argparse.Namespace) -> None:
         if stems.count(stem) > 1:
             raise BadImage(f"Two of the photos are called {stem}: their answers would be one file.")
     options.out.mkdir(parents=True, exist_ok=True)
+    refused = []
     for photo in options.photos:
         try:
             prediction = predict(photo, options.model, options.threshold)
-        except BadImage as error:  # with several photos one must know which
-            raise BadImage(f"{photo}: {error}") from error
+        except BadImage as error:  # the others go on
+            refused.append(f"{photo}: {error}")
+            continue
         prediction.save_mask(options.out, photo.stem)
         prediction.save_overlay(options.out, photo.stem, options.opacity)
         report = json.dumps(prediction.report(), indent=1)
         write_whole(options.out / f"{photo.stem}.json", f"{report}\n".encode())
         found = [f"{name} {part:.1f} %" for name, part in prediction.report()["coverage"].items()]
         print(f"{photo}: {', '.join(found) or 'nothing found'}")
+    if refused:
+        raise BadImage("\nsegdemo: ".join(refused))
 
 
 def run_evaluate(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import BadImage, load_image
+from .images import BadImage, load_image, upright
 from .registry import ModelSpec
 
 IGNORE = 255  # label of pixels that count nowhere, in the loss and in the score
@@ -57,7 +57,11 @@ class Folder:
             with Image.open(path, formats=["PNG"]) as mask:
                 if mask.mode not in ("L", "P"):
                     raise DataError(f"The mask {path} is not 8-bit with one value a pixel.")
-                values = np.asarray(mask)
+                mask.load()
+                turned = upright(mask)
+                greys = palette_greys(turned)
+                known = greys is not None and (self.table[there(greys)] != UNKNOWN).all()
+                values = greys if known else np.asarray(turned)
         except DataError:
             raise
         except Exception as error:  # broad, as in images.py: decoders raise almost anything
@@ -113,6 +117,28 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         if not mask.is_file():
             raise DataError(f"The image {image} has no mask {mask}.")
     return Folder(root.resolve().name, split, tuple(found), masks, table, named)
+
+
+def palette_greys(mask: Image.Image) -> NDArray[np.uint8] | None:
+    """The greys of a mask, uint8 [H, W], where it has a palette of them, each but once.
+
+    So small programs save a grey mask, in any order: then these are its values, not its indexes.
+    """
+    if mask.mode != "P":
+        return None
+    indexes = np.asarray(mask)
+    palette = np.zeros((256, 3), np.uint8)
+    given = np.array(mask.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette[: len(given)] = given
+    used = palette[there(indexes)]
+    if (used != used[:, :1]).any() or len(np.unique(used)) < len(used):
+        return None
+    return palette[:, 0][indexes]
+
+
+def there(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Which values there are, in order."""
+    return np.flatnonzero(np.bincount(values.ravel(), minlength=256))
 
 
 def label_table(names: Sequence[str], spec: ModelSpec, ignore: int) -> NDArray[np.int16]:

@@ -263,6 +263,7 @@ class Runner:
     def quick(self) -> "Runner":
         """The same without the mirror image: for a live camera, whose next frame comes anyway."""
         quick = copy(self)
+        vars(quick).pop("spare", None)  # which is not as quick
         quick.spec = replace(self.spec, flips=False)
         return quick
 

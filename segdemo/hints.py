@@ -30,6 +30,8 @@ class Hints(nn.Module):
         network = fold_batchnorm(load_network(teacher.name)).requires_grad_(False).to(device)
         network = network.to(memory_format=torch.channels_last)
         self.teacher = (teacher, cast(Network, network))  # no submodule
+        # Of what both are shown, so that their stages have the same sizes.
+        self.stride = max(cast(Network, network).stride, cast(Network, student).stride)
         self.given, self.seen = way_down(network), way_down(student.eval())
         example = torch.zeros(1, 3, 64, 64, device=device)
         with torch.no_grad():
@@ -47,13 +49,14 @@ class Hints(nn.Module):
         ).to(device)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The loss, for uint8 images [B, 3, S, S] that the student was just shown: a scalar.
+        """The loss, for uint8 images [B, 3, S, S] that the student was just shown, padded to
+        `stride`: a scalar.
 
         The mean over the stages of the mean squared error, where 1 is what it takes to know
         nothing but each channel's mean.
         """
         spec, network = self.teacher
-        x = padded(preprocess(images, spec, images.shape[-1]), network.stride)
+        x = padded(preprocess(images, spec, images.shape[-1]), self.stride)
         with torch.no_grad():
             network.scores(x.to(memory_format=torch.channels_last))
         errors = []

@@ -180,7 +180,7 @@ def clause(error: Exception, repo: str, revision: str) -> str:
         case errors.HFValidationError():
             return f"{repo} is no name of a repository on the Hub"
         case errors.OfflineModeIsEnabled() | httpx2.ConnectError():
-            return f"the Hub cannot be reached for {repo}: is there a network?"
+            return f"the Hub cannot be reached for {repo} (is there a network?)"
         case httpx2.TimeoutException():
             return f"the Hub does not answer when asked for {repo}"
         case OSError(errno=int()):

@@ -238,7 +238,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 def _too_large(max_pixels: int) -> str:
     return (
         f"This picture is too large: make it at most {max_pixels / 1e6:g} megapixels and"
-        f" {MAX_SIDE:,} pixels a side, and try again."
+        f" {MAX_SIDE} pixels a side, and try again."
     )
 
 

@@ -32,13 +32,13 @@ log = logging.getLogger("segdemo")
 class Prediction:
     """What a model found in a photo.
 
-    shown: the photo at the size for a screen, uint8 RGB [h, w, 3]. milliseconds: by stage, in the
-    order they came; on a CPU, waiting for other requests is not in them.
+    milliseconds: by stage, in the order they came; on a CPU, waiting for other requests is not in
+    them.
     """
 
     spec: ModelSpec
     result: Segmentation
-    shown: NDArray[np.uint8]
+    photo: "Photo"
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def at(self, threshold: float) -> "Prediction":
@@ -47,6 +47,11 @@ class Prediction:
         That makes it small enough to be kept: full-size labels of a photo take megabytes.
         """
         return replace(self, result=replace(self.result, threshold=threshold))
+
+    @property
+    def shown(self) -> NDArray[np.uint8]:
+        """The photo at the size for a screen, uint8 RGB [h, w, 3]."""
+        return self.photo.shown
 
     @cached_property
     def screen(self) -> Segmentation:
@@ -72,10 +77,10 @@ class Prediction:
                 return {"map": grey_png(in_levels(np.where(labels, sure, 1 - sure)))}
             return {"map": grey_png(labels), "sure": grey_png(in_levels(sure))}
 
-    def photo(self) -> bytes:
+    def photo_file(self) -> bytes:
         """The shown photo, a WebP file."""
         with stage(self.milliseconds, "photo"):
-            return webp(self.shown)
+            return self.photo.file
 
     def classes(self) -> list[dict[str, Any]]:
         """Name and colour of every label."""
@@ -120,8 +125,14 @@ class Photo:
     size: tuple[int, int]
     milliseconds: dict[str, float]
 
+    @cached_property
+    def file(self) -> bytes:
+        """`shown` as a WebP file: encoded once for all models."""
+        return webp(self.shown)
 
-# An answer takes some 0.1 to 0.3 MB, and a photo 3 to 5. With an answer, the time of its network.
+
+# An answer takes some 0.1 to 0.3 MB, and a photo 3 to 5, beside which its file is little. With an
+# answer, the time of its network.
 ANSWERS = Recent[tuple[Segmentation, float]](64_000_000, lambda timed: timed[0].logits.nbytes)
 PHOTOS = Recent[Photo](256_000_000, lambda photo: photo.shown.nbytes)
 
@@ -173,7 +184,7 @@ def predict_on(
             result, _ = run()
     result = replace(result, size=photo.size, threshold=threshold)
     log.info("answered", extra={"model": model, "milliseconds": dict(spent)})
-    return Prediction(spec, result, photo.shown, spent)
+    return Prediction(spec, result, photo, spent)
 
 
 def each_on(

@@ -1,4 +1,4 @@
-"""What a link to the page looks like where it is shared, as in a chat: Gradio would show itself."""
+"""The head of the page: what a link to it looks like in a chat, and what its scripts are."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,11 @@ ROUTE = Route(PLACE, picture)
 
 
 class Previewed(BaseLoader):
-    """The templates of Gradio's page, with a preview of ours in their head."""
+    """The templates of Gradio's page, with a preview of ours in their head.
+
+    A page with a public link is the same one as without: Gradio's own for it would load its
+    scripts from elsewhere.
+    """
 
     def __init__(self, theirs: BaseLoader, title: str, description: str) -> None:
         self.theirs = theirs
@@ -44,7 +48,9 @@ class Previewed(BaseLoader):
     def get_source(
         self, environment: Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
-        source, path, fresh = self.theirs.get_source(environment, template)
+        source, path, fresh = self.theirs.get_source(
+            environment, template.replace("share.html", "index.html")
+        )
         return THEIRS.sub("", source).replace("<head>", f"<head>{self.ours}", 1), path, fresh
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .data import IGNORE, UNKNOWN, label_table
+from .data import IGNORE, UNKNOWN, label_table, palette_greys, there
 from .evaluate import confusion, dice, figure, iou, overall, pixel_accuracy
 from .images import FORMATS, BadImage, load_image, upright
 from .registry import VOC, ModelSpec
@@ -41,8 +41,7 @@ def read_truth(
             f"The mask has {mask_width} x {mask_height} pixels and the photo {width} x {height}:"
             " choose the mask that belongs to this photo."
         )
-    there = [int(value) for value in np.flatnonzero(np.bincount(values.ravel(), minlength=256))]
-    labels = table_for(there, spec, names)[values]
+    labels = table_for(there(values).tolist(), spec, names)[values]
     if (labels == UNKNOWN).any():
         raise BadImage(
             f"The mask holds the value {values[labels == UNKNOWN][0]}, which stands for no class"
@@ -87,41 +86,38 @@ def palette_values(mask: Image.Image, spec: ModelSpec) -> NDArray[np.uint8]:
     But a grey mask that was saved again to be small has greys in its palette, in any order: black
     and white, greys so dark that they can only be labels, or of one class all up to white.
     """
-    indexes = np.asarray(mask)
-    palette = np.zeros((256, 3), np.uint8)
-    given = np.array(mask.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    palette[: len(given)] = given
-    used = palette[np.flatnonzero(np.bincount(indexes.ravel(), minlength=256))]
-    grey = (used == used[:, :1]).all() and len(np.unique(used)) == len(used)  # each its own
-    soft = spec.binary and len(used) > 2 and used.min() == 0 and used.max() == 255
-    if grey and (soft or np.isin(used, [*range(len(VOC)), 255]).all()):
-        return palette[:, 0][indexes]
-    return indexes
+    greys = palette_greys(mask)
+    if greys is not None:
+        used = there(greys)
+        soft = spec.binary and len(used) > 2 and used[0] == 0 and used[-1] == 255
+        if soft or np.isin(used, [*range(len(VOC)), 255]).all():
+            return greys
+    return np.asarray(mask)
 
 
 def table_for(
-    there: Sequence[int], spec: ModelSpec, names: Sequence[str] | None
+    marks: Sequence[int], spec: ModelSpec, names: Sequence[str] | None
 ) -> NDArray[np.int16]:
     """int16 [256], mask value -> label, IGNORE or UNKNOWN, for the values that a mask has."""
     if names is not None:
         return label_table(names, spec, IGNORE)
     if not spec.binary:
-        if there in ([255], [0, 255]):
+        if marks in ([255], [0, 255]):
             raise BadImage(
                 "This mask is black and white, which does not say which class is meant:"
                 f" {expected(spec)}."
             )
         return label_table(spec.classes, spec, IGNORE)
-    marked = [value for value in there if value not in (0, 255)]
+    marked = [value for value in marks if value not in (0, 255)]
     table = np.full(256, UNKNOWN, np.int16)
     table[0], table[255] = 0, IGNORE
     if not marked:
         table[255] = 1  # black and white
-    elif len(marked) == 1 and not (marked[0] >= 128 and 255 in there):
+    elif len(marked) == 1 and not (marked[0] >= 128 and 255 in marks):
         table[marked] = 1
     elif max(marked) < len(VOC) and spec.classes[1] in [VOC[value] for value in marked]:
         table = label_table(VOC, spec, IGNORE)
-    elif max(marked) >= len(VOC) and max(there) >= 128:
+    elif max(marked) >= len(VOC) and max(marks) >= 128:
         table = (np.arange(256) >= 128).astype(np.int16)
     return table
 

@@ -41,7 +41,10 @@ class Together:
         mine = Waiting(x)
         self.arrived.put(mine)
         THREAD.submit(self.next)
-        return mine.answer.result()
+        try:
+            return mine.answer.result()
+        finally:
+            del mine  # its error holds this frame, and would keep what was computed until then
 
     def next(self) -> None:
         """Run the batch of who has waited longest, if an earlier one has not taken all along."""
@@ -56,7 +59,7 @@ class Together:
         self.waiting = [one for one in self.waiting if one not in batch]
         if len(batch) > 1:
             try:
-                answers = self.run_on(batch)
+                answers = self.run_on([one.x for one in batch])
             except Exception:  # broad: each alone, so that one fails none of the others
                 pass
             else:
@@ -65,10 +68,11 @@ class Together:
                 return
         for one in batch:
             try:
-                one.answer.set_result(self.run_on([one])[0])
+                one.answer.set_result(self.run_on([one.x])[0])
             except Exception as error:  # broad: it is raised where somebody waits for it
                 one.answer.set_exception(error)
+        del one, batch  # which an error holds, and these hold the error
 
-    def run_on(self, batch: list[Waiting]) -> list[Tensor]:
+    def run_on(self, pictures: list[Tensor]) -> list[Tensor]:
         with self.turn, torch.inference_mode():  # which belongs to a thread
-            return list(torch.split(self.run(torch.cat([one.x for one in batch])), 1))
+            return list(torch.split(self.run(torch.cat(pictures)), 1))

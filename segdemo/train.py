@@ -6,11 +6,13 @@ as if it never had been.
 """
 
 import math
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,10 +26,10 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from .cpu_training import keep_memory, skip_afterwards
-from .data import IGNORE, DataError, Folder, open_folders
-from .engine import Runner, fast_dtype, load_network, pick_device, serving_runner
+from .data import IGNORE, DataError, Folder, open_folders, places
+from .engine import THRESHOLD, Runner, fast_dtype, load_network, pick_device, serving_runner
 from .evaluate import evaluate, figure, record, score
-from .files import whole, write_whole
+from .files import write_whole
 from .hints import Hints
 from .hub import HubError, fetch, sha256_of
 from .networks import Network
@@ -66,14 +68,19 @@ def train(
     """
     folders = open_folders(roots, "train", spec)
     if not folders:
-        places = ", ".join(str(root / "train" / "images") for root in roots)
-        raise DataError(f"There are no images in {places}.")
+        where = ", ".join(str(root / "train" / "images") for root in roots)
+        raise DataError(f"There are no images in {where}.")
     val = open_folders(roots, "val", spec)
-    open_folders(roots, "test", spec)  # what is wrong with it is told now, not at the end
+    open_folders(roots, "test", spec)
     place = pick_device(device)
     fast = fast_dtype(place)
     seen = [[folder.name, len(folder)] for folder in folders]
+    # What is wrong is told now, and not when there is something to lose.
+    for folder, index in tqdm(places(val), desc="reading val", leave=False, disable=None):
+        folder.sample(index)
     out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass
     checkpoint = out / f"{spec.name}.checkpoint"
 
     torch.manual_seed(recipe.seed)
@@ -86,6 +93,7 @@ def train(
     body = cast(Network, network)
     groups = parameter_groups(network, recipe)
     hints = None if recipe.teacher == "none" else Hints(find_model(recipe.teacher), network, place)
+    stride = hints.stride if hints else body.stride
     if hints:
         groups.append({"params": list(hints.parameters()), "scale": 1.0})
     optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
@@ -137,9 +145,9 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * group["scale"] * schedule(step / recipe.steps)
         with torch.autocast(place.type, fast, enabled=fast != torch.float32):
-            scores = body.scores(padded(as_input(images, spec, place), body.stride))
+            scores = body.scores(padded(as_input(images, spec, place), stride))
             hinted = hints(images.to(place, non_blocking=True)) if hints else 0.0
-        labels = padded(labels.to(place, non_blocking=True), body.stride, IGNORE)
+        labels = padded(labels.to(place, non_blocking=True), stride, IGNORE)
         loss = segmentation_loss(scores.float(), labels, draw.folders(step)) + hinted
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -161,8 +169,9 @@ def train(
             again = load(range(max(0, recipe.steps - SETTLING), recipe.steps))
             with torch.autocast(place.type, fast, enabled=fast != torch.float32):
                 settle(shown, recipe, (as_input(images, spec, place) for images, _ in again))
-            # Where val shows none of the classes, the last weights are taken.
-            reached = mean_iou(serving_runner(spec, shown, place), val)
+            # However sure: that is chosen for weights that are finished. Where val shows none of
+            # the classes, the last are taken.
+            reached = mean_iou(serving_runner(replace(spec, sure=THRESHOLD), shown, place), val)
             state["seconds"] += time.monotonic() - started
             point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
             state["curve"].append(point)
@@ -181,8 +190,9 @@ def train(
                 "best": best,
                 "hints": hints.state_dict() if hints else {},
             }
-            with whole(checkpoint) as unfinished:
-                torch.save(saved, unfinished)
+            content = BytesIO()  # torch.save to a file on a full disk speaks of its own insides
+            torch.save(saved, content)
+            write_whole(checkpoint, content.getvalue())
     average.load_state_dict(best)
     return ship(spec, average, out, recipe, state, roots)
 

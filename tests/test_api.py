@@ -4,6 +4,7 @@ import json
 import urllib.request
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from segdemo.images import load_image
 from segdemo.overlay import paint
 from segdemo.registry import MODELS
 from segdemo.score import score_photo
+from segdemo.ui import api
 from segdemo.views import hits_picture
 
 CAR = PICTURES["car-side"]
@@ -108,6 +110,23 @@ def test_batch_goes_on_after_a_bad_photo(client: Client, tmp_path: Path) -> None
     mask = np.asarray(Image.open(BytesIO(files[f"{CAR.stem}.mask.png"])))
     assert np.array_equal(mask, segdemo.segment(CAR, model, 0.8).labels)
     assert f"{CAR.stem}.coco.json" in files and len(files) == 14
+
+
+def test_batch_goes_on_when_a_photo_fails_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    predict = api.predict
+
+    def full(path: str, *rest: Any) -> Any:
+        if path == str(CAR):
+            raise MemoryError
+        return predict(path, *rest)
+
+    monkeypatch.setattr(api, "predict", full)
+    zipped, reports = api.batch([str(CHAIR), str(CAR)], "chair-unet", 0.5)
+    assert f"{CHAIR.stem}.mask.png" in unzipped(Path(zipped))
+    assert "coverage" in reports[0] and "error" in reports[1]
 
 
 def test_only_the_promised_endpoints_are_public_and_each_is_described(

@@ -10,6 +10,7 @@ from conftest import MakeFolder
 from PIL import Image
 
 from segdemo.data import IGNORE, DataError, open_folder, open_folders
+from segdemo.overlay import palette_png
 from segdemo.registry import MODELS
 
 CHAIR, FCN = MODELS["chair-unet"], MODELS["fcn"]
@@ -50,6 +51,22 @@ def test_a_sample_is_the_picture_and_its_labels(make_folder: MakeFolder) -> None
     assert image.shape == (48, 64, 3) and labels.shape == (48, 64)
     assert (image[labels == 1] == (40, 200, 90)).all()
     assert (labels == 1).sum() == 24 * 32
+
+
+def test_a_mask_keeps_its_values_however_it_was_saved(make_folder: MakeFolder) -> None:
+    root = make_folder(classes=FCN.classes)
+    path = root / "train" / "masks" / "0.png"
+    labels = np.zeros((48, 64), np.uint8)
+    labels[10:20, 5:40], labels[30:, :9], labels[0] = 9, 15, IGNORE
+    Image.fromarray(labels).quantize().save(path)  # an index for each grey, in any order
+    assert set(np.unique(np.asarray(Image.open(path)))) != set(np.unique(labels))
+    assert np.array_equal(open_folder(root, "train", FCN).labels(0), labels)
+    path.write_bytes(palette_png(labels))  # PASCAL VOC's colours
+    assert np.array_equal(open_folder(root, "train", FCN).labels(0), labels)
+    turned = Image.fromarray(np.rot90(labels))
+    turned.getexif()[274] = 6  # as a camera's
+    turned.save(path, exif=turned.getexif())
+    assert np.array_equal(open_folder(root, "train", FCN).labels(0), labels)
 
 
 def test_several_folders_and_an_absent_split(make_folder: MakeFolder) -> None:

@@ -18,7 +18,7 @@ from segdemo.engine import Segmentation
 from segdemo.exports import Style, bundle, coco, free_stem, save_one
 from segdemo.images import BadImage
 from segdemo.overlay import colour
-from segdemo.predict import Prediction, predict
+from segdemo.predict import Photo, Prediction, predict
 from segdemo.registry import MODELS, VOC
 
 MASKS = sorted((EXAMPLES / "test" / "masks").glob("*.png"))
@@ -88,7 +88,7 @@ def answer(photo: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Prediction:
     """A prediction that says `labels`."""
     logits = torch.from_numpy(labels == np.arange(21)[:, None, None]) * 9.0
     result = Segmentation(logits, labels.shape, tuple(VOC))
-    return Prediction(MODELS["fcn"], result, photo, {"network": 1.0})
+    return Prediction(MODELS["fcn"], result, Photo(photo, labels.shape, {}), {"network": 1.0})
 
 
 def test_a_zip_holds_everything_of_every_photo(tmp_path: Path) -> None:

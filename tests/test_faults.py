@@ -83,6 +83,14 @@ def test_a_gpu_that_is_full_or_fails_leaves_it_to_the_cpu(error: Exception) -> N
     assert runner.spare.device.type == "cpu"
 
 
+def test_a_live_frame_is_left_to_the_cpu_as_quickly_as_it_is_asked_for() -> None:
+    spec = MODELS["fcn"]
+    full = Failing(torch.OutOfMemoryError("CUDA out of memory"), load_network(spec.name))
+    runner = Runner(spec, full, torch.device("meta"), torch.float32)
+    runner(scene(1))  # a photo, before
+    assert not runner.quick.spare.spec.flips and runner.spare.spec.flips
+
+
 @pytest.mark.parametrize("error", OF_A_GPU, ids=repr)
 def test_a_gpu_that_is_full_or_fails_at_the_start_leaves_it_to_the_cpu(
     error: Exception, monkeypatch: pytest.MonkeyPatch

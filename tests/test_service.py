@@ -13,15 +13,17 @@ import httpx
 import numpy as np
 import pytest
 from conftest import EXAMPLES, scene
+from gradio.state_holder import SessionState
 from odd_inputs import encode, photo
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from test_faults import start
 from visitor import Visitor, server, wait_until
 
 import segdemo
 from segdemo.logs import Metrics, MissingPackage
 from segdemo.registry import MODELS
+from segdemo.ui import build_page
 
 CHAIR = EXAMPLES / "test" / "images" / "chair-dining.webp"
 GOOD = encode(photo(), "PNG")
@@ -143,6 +145,29 @@ def test_a_full_queue_says_so_at_once_and_confuses_nobody(page: tuple[str, Path]
     assert set(ends) == {"right", "busy"}
     assert ends.count("right") >= 5
     assert ask(0) == "right"
+
+
+def test_a_page_with_a_public_link_is_the_same_page(tmp_path: Path, browser: Browser) -> None:
+    # The tunnel itself needs the internet.
+    shared = (
+        "import app, gradio; gradio.networking.setup_tunnel = lambda *_: 'https://x.gradio.live'; "
+        "app.main()"
+    )
+    with server(tmp_path / "log", tmp_path / "temp", ["-c", shared], GRADIO_SHARE="true") as (
+        address,
+        _,
+    ):
+        assert "https://x.gradio.live for everybody" in (tmp_path / "log").read_text()
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        expect(page.get_by_role("heading", name="What is where in your photo?")).to_be_visible()
+        context.close()
+
+
+def test_a_visit_takes_little_memory() -> None:
+    visit = SessionState(build_page())
+    assert visit.blocks_config.blocks and not visit.config_values
 
 
 @pytest.mark.parametrize("forwarded", [{}, {"X-Forwarded-Host": "segdemo.example"}])

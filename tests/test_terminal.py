@@ -64,6 +64,18 @@ def test_predict_writes_overlay_mask_and_report(tmp_path: Path) -> None:
         assert Image.open(tmp_path / "out" / f"{photo.stem}.overlay.webp").size == (width, height)
 
 
+def test_predict_goes_on_after_a_bad_photo(tmp_path: Path) -> None:
+    bad = [tmp_path / "text.jpg", tmp_path / "empty.jpg"]
+    bad[0].write_text("This is no picture.")
+    bad[1].write_bytes(b"")
+    done = run("predict", bad[0], PICTURE, bad[1], "--out", tmp_path / "out")
+    assert done.returncode == 2 and done.stdout.startswith(f"{PICTURE}: ")
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"segdemo: {path}: ") for line, path in zip(lines, bad, strict=True))
+    assert (tmp_path / "out" / f"{PICTURE.stem}.mask.png").is_file()
+
+
 def test_predict_counts_from_the_threshold_on(tmp_path: Path) -> None:
     chair = PICTURE.parent / "chair-dining.webp"
     command = ["predict", str(chair), "--threshold", "0.9", "--out", str(tmp_path)]
@@ -164,6 +176,9 @@ def test_bench_measures_each_thing_beside_another_way(
         "train chair-unet --data {made} --out {out} --architecture encoder=plain --freeze-encoder",
         "train chair-unet --data {made} --out {out} --teacher nobody",
         "train chair-unet --data {made} --out {out} --checks 0",
+        "train chair-unet --data {made} --out {out} --lr nan",
+        "train chair-unet --data {made} --out {out} --lr -1",
+        "train chair-unet --data {made} --out /proc/self/task",
         "train chair-unet --data {made} --out {out} --sizes 32,0",
         "train chair-unet --data {made} --out {out} --workers -1",
         "train chair-unet --data {broken} --out {out} --steps 1 --sizes 32",
@@ -199,6 +214,7 @@ def test_what_cannot_be_done_is_one_line_and_status_2(
     assert status == 2
     told = capfd.readouterr().err
     assert told.startswith("segdemo: ") and told.count("\n") == 1, told
+    assert not re.match(r"segdemo: [A-Z]\w*(Error|Exception): ", told), told  # not foreseen
 
 
 def test_a_mistyped_option_is_answered_before_torch_is_imported() -> None:

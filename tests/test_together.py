@@ -1,6 +1,8 @@
 """Pictures that wait for a GPU share a batch. The CPU stands for it here."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -46,6 +48,23 @@ def counted(
         return 2 * x
 
     return Together(twice, nullcontext()), shapes
+
+
+def test_what_failed_holds_no_memory() -> None:
+    shown: list[weakref.ref[Tensor]] = []
+
+    def full(x: Tensor) -> Tensor:
+        shown.append(weakref.ref(computed := 2 * x))
+        raise torch.OutOfMemoryError(f"no room beside {len(computed)}")
+
+    gc.disable()  # which would come late on a GPU that is full
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            Together(full, nullcontext())(torch.zeros(1, 3))
+        together.THREAD.submit(int).result()  # the thread is done with it
+        assert shown[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_what_waits_shares_a_batch_with_what_has_its_shape() -> None:

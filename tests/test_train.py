@@ -23,6 +23,7 @@ from torchvision import tv_tensors as tv
 from segdemo.augment import ResizedCrop, augmentation, paste
 from segdemo.data import IGNORE, DataError, open_folders
 from segdemo.engine import example_photo, load_network
+from segdemo.evaluate import score
 from segdemo.hints import Hints
 from segdemo.networks.unet_vgg16 import UNetVGG16
 from segdemo.recipe import Recipe
@@ -46,7 +47,6 @@ from segdemo.weights import read_facts, write_facts
 CHAIR, CAR, FCN = (MODELS[name] for name in ("chair-unet", "car-unet-vgg16", "fcn"))
 PLAIN = {"encoder": "plain", "base": 4}
 TINY = Recipe(steps=4, batch=2, sizes=(32,), checks=2, architecture=PLAIN)
-CLASS = {"chair-unet": "chair", "car-unet-vgg16": "car", "fcn": "dog"}
 
 
 def test_one_step_lowers_the_loss() -> None:
@@ -66,7 +66,7 @@ def test_each_model_trains_on_a_folder_of_ones_own(
     name: str, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     spec = MODELS[name]
-    root = make_folder(classes=["background", CLASS[name]], photos=3)
+    root = make_folder(classes=["background", spec.classes[1]], photos=3)
     facts = train(spec, [root], tmp_path / "out", Recipe(steps=2, batch=2, sizes=(40,), checks=1))
     written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
     assert written == json.loads(json.dumps(facts))
@@ -91,10 +91,14 @@ def test_a_run_learns_what_is_easy(make_folder: MakeFolder, tmp_path: Path) -> N
         lr=5e-3,
         paste=0,
     )
+    roots = [make_folder()]
     # It is asked at the size of the photos, as it was trained.
-    spec = replace(CHAIR, input_size=64, sure=0.5)
-    facts = train(spec, [make_folder()], tmp_path, recipe, device="cpu")
-    assert facts["figures"]["made/test"]["iou"] > 0.6
+    spec = replace(CHAIR, input_size=64, sure=0.9999)
+    facts = train(spec, roots, tmp_path, recipe, device="cpu")
+    # How sure other weights have to be does not choose these.
+    assert facts["curve"][0]["val"] > 0.6
+    again = score(replace(spec, sure=0.5), load_network("chair-unet", tmp_path), roots, "test")
+    assert again["made/test"]["iou"] > 0.6
 
 
 def test_the_weights_of_the_best_check_are_written(
@@ -147,7 +151,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
     name: str, recipe: Recipe, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     spec = MODELS[name]
-    roots = [make_folder(classes=["background", CLASS[name]])]
+    roots = [make_folder(classes=["background", MODELS[name].classes[1]])]
     on_cpu = {"device": "cpu", "workers": 0}  # some of a GPU's kernels add in any order
     train(spec, roots, tmp_path / "unbroken", recipe, **on_cpu)
     train(spec, roots, tmp_path / "broken", recipe, **on_cpu, until=2)
@@ -221,6 +225,28 @@ def test_a_bad_photo_stops_the_run_with_its_name(
     with pytest.raises(DataError) as caught:
         train(CHAIR, [root], tmp_path, replace(TINY, batch=8), workers=workers)
     assert "1.png: This file is empty" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_bad_photo_to_choose_by_is_told_of_before_the_first_step(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_folder(photos=2)
+    (root / "val" / "images" / "1.png").write_bytes(b"")
+    monkeypatch.setattr("segdemo.train.build", lambda *_: pytest.fail("it has begun"))
+    with pytest.raises(DataError, match=r"val/images/1\.png: This file is empty"):
+        train(CHAIR, [root], tmp_path, TINY)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_goes_wrong_with_a_photo_is_told_with_its_name(
+    workers: int, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Samples, *_: int) -> None:
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(Samples, "make", full)
+    with pytest.raises(DataError, match=r"train/images/\d\.png: MemoryError: no memory$"):
+        train(CHAIR, [make_folder()], tmp_path, TINY, workers=workers)
 
 
 def test_samples_do_not_depend_on_who_reads_them(make_folder: MakeFolder) -> None:
@@ -606,6 +632,14 @@ def test_an_encoder_learns_what_its_teacher_sees() -> None:
     assert any(parameter.grad is not None for parameter in student.features[0].parameters())
     for key, value in hints.teacher[1].state_dict().items():
         assert torch.equal(value, before[key]), key
+
+
+def test_a_teacher_of_another_stride_is_shown_what_its_student_is(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    recipe = replace(TINY, sizes=(40,), teacher="fcn", architecture=PLAIN | {"levels": 2})
+    facts = train(CHAIR, [make_folder()], tmp_path, recipe, device="cpu")
+    assert len(facts["curve"]) == 2
 
 
 def test_data_without_photos_or_without_the_class_is_refused(

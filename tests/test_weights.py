@@ -48,7 +48,9 @@ def test_every_model_has_a_card(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_reach_their_figure_on_pictures_of_our_own(name: str) -> None:
     spec = MODELS[name]
-    recorded = read_facts(spec)["figures"]["examples/test"]
+    recorded = read_facts(spec)["figures"].get("examples/test")
+    if recorded is None:
+        pytest.skip("our pictures show nothing that this model looks for")
     measured = score(spec, load_network(name), [EXAMPLES], "test")["examples/test"]
     assert measured["iou"] == pytest.approx(recorded["iou"], abs=0.002)
     assert recorded["photos"] == measured["photos"] > 0

@@ -50,7 +50,7 @@ def answer(prediction: Prediction) -> dict[str, Any]:
         write_whole(path, content)
         return file(path)
 
-    return described(prediction, prediction.photo(), as_file)
+    return described(prediction, prediction.photo_file(), as_file)
 
 
 def frame(photo: bytes | None, model: str) -> Any:
@@ -64,7 +64,7 @@ def frame(photo: bytes | None, model: str) -> Any:
         # As it came, unless it is larger than what is shown: encoding it again takes longer than
         # a small network.
         same = prediction.shown.shape[:2] == prediction.result.size
-        return described(prediction, photo if same else prediction.photo(), as_url)
+        return described(prediction, photo if same else prediction.photo_file(), as_url)
     except Exception as error:
         return {"error": sentence(error)}
 

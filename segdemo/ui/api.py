@@ -15,7 +15,7 @@ from ..files import write_whole
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
 from ..predict import OPACITY, each_on, predict, read
-from ..registry import MODELS
+from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on
 from ..weights import WeightsError
@@ -144,12 +144,13 @@ def batch(
     try:
         if not photos or len(photos) > MANY:
             raise BadImage(f"Send 1 to {MANY} photos: {FORMATS_TEXT} pictures.")
+        find_model(model)
         found, reports = [], []
         for path in photos:
             name = Path(path).name
             try:
                 prediction = predict(path, model, threshold)
-            except BadImage as error:
+            except Exception as error:
                 reports.append({"name": name, "error": sentence(error)})
                 continue
             reports.append({"name": name} | prediction.report())

@@ -171,10 +171,10 @@ def many(
         name = Path(path).name
         try:
             prediction = predict(still_there(path), model)
-            figures.append(beside(prediction) | {"title": name})
+            figures.append(beside(prediction) | {"title": as_it_is(name)})
             found.append((prediction.at(THRESHOLD), path, name))
         except Exception as error:
-            refused.append({"name": name, "value": sentence(error)})
+            refused.append({"name": as_it_is(name), "value": sentence(error)})
     section = {"title": "many_title", "figures": figures, "rows": refused}
     if len(photos) > MANY:
         section["text"] = ["many_most", {"most": MANY}]
@@ -184,6 +184,11 @@ def many(
         zipped = None
         refused.append({"name": "segdemo.zip", "value": sentence(error)})
     return {"sections": [section]}, gr.update(value=zipped, visible=bool(zipped))
+
+
+def as_it_is(name: str) -> list[Any]:
+    """For common.js: a file may be called as one of its texts is."""
+    return ["{name}", {"name": name}]
 
 
 def picture_file(picture: NDArray[np.uint8], name: str) -> dict[str, Any]:

@@ -102,6 +102,7 @@
   const paced = function () {
     if (reading) return width.call(this); // it asks several times for one frame
     if (underWay && performance.now() - sent > patience) {
+      if (most === 1 && patience > 3000) document.dispatchEvent(new Event("no-frames"));
       begin();
       patience *= 2; // it may be the network that is slow
     }

@@ -164,9 +164,8 @@ def add_photo_tab() -> gr.HTML:
     )
     seen.settle(answers.settled, None, threshold, trigger_mode="multiple", **AT_ONCE)
     # What comes from an example goes when the visitor brings something. Who brings both may begin
-    # with the mask.
-    photo.upload(without_example, names, [truth, names], **AT_ONCE)
-    photo.clear(lambda: (None, None), None, [truth, names], **AT_ONCE)
+    # with the mask; and Gradio clears, before a camera is chosen, what is empty too.
+    gr.on([photo.upload, photo.clear], without_example, names, [truth, names], **AT_ONCE)
     gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
     chosen = [photo, model, truth, names]
     picked = shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)

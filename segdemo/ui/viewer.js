@@ -291,7 +291,10 @@ for (const button of $$(".takes button"))
     });
   });
 
-if (props.live) $(".takes").remove();
+if (props.live) {
+  $(".takes").remove();
+  document.addEventListener("no-frames", () => message(t("waiting_long"), "error"));
+}
 watch("value", update);
 tell();
 update();
