@@ -29,7 +29,7 @@ try:
     from segdemo.registry import MODELS
     from segdemo.service import Service, check_address, in_words
     from segdemo.tempfiles import Sweeper, own_folder
-    from segdemo.ui import CSS, ENGLISH, HEAD, JS, THEME, build_page
+    from segdemo.ui import CSS, ENGLISH, HEAD, JS, TEXTS, THEME, build_page
     from segdemo.weights import WeightsError
     from segdemo.zerogpu import ZERO_GPU
 except ModuleNotFoundError as error:
@@ -108,7 +108,7 @@ def main() -> None:
     with own_folder() as files:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
         gr.mcp.DEFAULT_TEMP_DIR = str(files)  # it has read the variable already
-        show_ours(ENGLISH["title"], ENGLISH["intro"])
+        show_ours(ENGLISH["title"], ENGLISH["intro"], TEXTS)
         page = build_page()
         sweeper = Sweeper(files)
         try:

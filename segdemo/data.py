@@ -60,8 +60,9 @@ class Folder:
                 mask.load()
                 turned = upright(mask)
                 greys = palette_greys(turned)
-                known = greys is not None and (self.table[there(greys)] != UNKNOWN).all()
-                values = greys if known else np.asarray(turned)
+                values = np.asarray(turned)
+                if greys is not None and (self.table[there(greys)] != UNKNOWN).all():
+                    values = greys
         except DataError:
             raise
         except Exception as error:  # broad, as in images.py: decoders raise almost anything

@@ -87,7 +87,7 @@ def exports(
     result = prediction.result
     labels, part = result.labels, last_part(name)
     photo = cache(partial(load_image, source))  # large, and only for some
-    tints, hidden = style.colours, style.hidden
+    tints, hidden = prediction.colours | dict(style.colours), style.hidden
     return {
         "mask.png": lambda: grey_png(labels),
         "colours.png": lambda: palette_png(labels, tints, hidden),

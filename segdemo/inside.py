@@ -1,10 +1,10 @@
 """How a network sees a photo, stage by stage, for people who want to understand it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .engine import Runner, Segmentation, ready
-from .overlay import paint, resize
+from .overlay import Colour, colours_of, paint, resize
 from .preprocess import seen_size
 from .registry import ModelSpec
 from .views import heat
@@ -39,7 +39,8 @@ class Stage:
     "score", "coarse" or "fused".
     channels, height, width: of its output, for the photo with its padding; of "input" without.
     picture: the most telling feature maps, each in its own range, dark is low; or for scores what
-    they say: one colour a class over the grey photo, or the probability of the one class.
+    they say: one colour a class over the grey photo, as `legend` has it, or the probability of the
+    one class.
     """
 
     key: str
@@ -48,19 +49,22 @@ class Stage:
     height: int
     width: int
     picture: Picture
+    legend: Mapping[str, Colour] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Skip:
     """What one skip connection is good for.
 
-    key: the stage that it joins. kind: "skip" of a U-Net, or "finer" scores of an FCN. changed:
-    share of the labels, 0..1, that are others without it. picture: the full answer, and beside it
-    the one without.
+    key: the stage that it joins. kind: "skip" of a U-Net, or "finer" scores of an FCN. height,
+    width: of that stage's output. changed: share of the labels, 0..1, that are others without it.
+    picture: the full answer, and beside it the one without.
     """
 
     key: str
     kind: str
+    height: int
+    width: int
     changed: float
     picture: Picture
 
@@ -109,10 +113,11 @@ def look_through(runner: Runner, photo: Picture) -> Inside:
     last = [key for key in outputs if key.startswith("down")][-1]
     for key, maps in outputs.items():
         kind = "bottom" if key == last else key.rstrip("0123456789")
-        picture = view.features(maps) if kind in ("down", "bottom", "up") else view.scores(maps)
         channels, height, width = maps.shape
-        stages.append(Stage(key, kind, channels, height, width, picture))
-    skips = [view.skip(key, answer) for key, answer in answers.items()]
+        features = kind in ("down", "bottom", "up")
+        picture, legend = (view.features(maps), {}) if features else view.scores(maps)
+        stages.append(Stage(key, kind, channels, height, width, picture, legend))
+    skips = [view.skip(key, outputs[key], answer) for key, answer in answers.items()]
     return Inside(tuple(stages), tuple(skips))
 
 
@@ -137,7 +142,7 @@ class View:
     def __init__(
         self, photo: Picture, full: Segmentation, seen: tuple[int, int], stride: int
     ) -> None:
-        self.photo, self.full = photo, full
+        self.photo, self.full, self.colours = photo, full, colours_of(full.classes)
         self.seen = seen  # height and width of what the network sees
         self.padded = tuple(-(-side // stride) * stride for side in self.seen)
 
@@ -186,22 +191,33 @@ class View:
         shown = ((maps[chosen] - low) / (high - low).clamp(min=1e-6)).numpy()
         return grid([self.fit(heat(one), CELL) for one in shown])
 
-    def scores(self, maps: Tensor) -> Picture:
-        """What scores, float32 [C, h, w], say, at their own resolution."""
+    def scores(self, maps: Tensor) -> tuple[Picture, dict[str, Colour]]:
+        """What scores, float32 [C, h, w], say, at their own resolution; and the colours in it."""
         if len(maps) == 1:
-            return self.fit(heat(maps[0].sigmoid().numpy()), PAIR)
+            return self.fit(heat(maps[0].sigmoid().numpy()), PAIR), {}
         labels = self.fit(maps.argmax(0).numpy().astype(np.uint8), PAIR, labels=True)
         photo = Image.fromarray(resize(self.photo, self.size(PAIR)))
-        return paint(np.asarray(photo.convert("L").convert("RGB")), labels, 0.7)
+        grey = np.asarray(photo.convert("L").convert("RGB"))
+        sizes = np.bincount(labels.ravel(), minlength=len(maps))
+        largest = [label for label in np.argsort(-sizes) if label and sizes[label]]
+        legend = {self.full.classes[label]: self.colours[label] for label in largest}
+        return paint(grey, labels, 0.7, self.colours), legend
 
-    def skip(self, key: str, answer: Segmentation) -> Skip:
-        """The full answer beside `answer`, which is the one without the skip of stage `key`."""
+    def skip(self, key: str, maps: Tensor, answer: Segmentation) -> Skip:
+        """The full answer beside `answer`, which is the one without the skip of stage `key`.
+
+        maps: what that stage gave, [C, h, w].
+        """
         full, other = (replace(each, size=self.seen).labels for each in (self.full, answer))
         size = self.size(PAIR)
         photo = resize(self.photo, size)
-        pair = [paint(photo, replace(each, size=size).labels) for each in (self.full, answer)]
+        pair = [
+            paint(photo, replace(each, size=size).labels, colours=self.colours)
+            for each in (self.full, answer)
+        ]
         kind = "skip" if key.startswith("up") else "finer"
-        return Skip(key, kind, float((full != other).mean()), grid(pair))
+        height, width = maps.shape[1:]
+        return Skip(key, kind, height, width, float((full != other).mean()), grid(pair))
 
 
 def grid(cells: Sequence[NDArray[Any]]) -> Picture:

@@ -17,7 +17,7 @@ from .engine import THRESHOLD, Segmentation, ready
 from .errors import refuse_if_late
 from .files import write_whole
 from .images import Source, load_shown
-from .overlay import colour, grey_png, paint, webp
+from .overlay import Colour, colours_of, grey_png, paint, webp
 from .recent import Recent
 from .registry import ModelSpec, find_model
 from .weights import WeightsError
@@ -62,7 +62,7 @@ class Prediction:
 
     def overlay(self, opacity: float) -> NDArray[np.uint8]:
         """The shown photo with the labels painted over it, uint8 RGB [h, w, 3]."""
-        return paint(self.shown, self.screen.labels, opacity)
+        return paint(self.shown, self.screen.labels, opacity, self.colours)
 
     def layers(self) -> dict[str, bytes]:
         """What a browser paints over the shown photo, at its size, as grey PNG files.
@@ -84,7 +84,15 @@ class Prediction:
 
     def classes(self) -> list[dict[str, Any]]:
         """Name and colour of every label."""
-        return [{"name": c, "colour": colour(i)} for i, c in enumerate(self.spec.classes)]
+        return [
+            {"name": name, "colour": self.colours.get(label, (0, 0, 0))}
+            for label, name in enumerate(self.spec.classes)
+        ]
+
+    @property
+    def colours(self) -> dict[int, Colour]:
+        """RGB of the labels, but for the background."""
+        return colours_of(self.spec.classes)
 
     def report(self) -> dict[str, Any]:
         """What is told beside the pictures; size as [width, height], coverage in percent."""

@@ -1,7 +1,7 @@
-"""The head of the page: what a link to it looks like in a chat, and what its scripts are."""
+"""The head of the page: what a link to it looks like in a chat, its scripts and its language."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 
@@ -26,11 +26,16 @@ ROUTE = Route(PLACE, picture)
 class Previewed(BaseLoader):
     """The templates of Gradio's page, with a preview of ours in their head.
 
+    In a browser whose language is none of `languages`, Gradio's parts speak the first of them, as
+    ours do.
+
     A page with a public link is the same one as without: Gradio's own for it would load its
     scripts from elsewhere.
     """
 
-    def __init__(self, theirs: BaseLoader, title: str, description: str) -> None:
+    def __init__(
+        self, theirs: BaseLoader, title: str, description: str, languages: Iterable[str]
+    ) -> None:
         self.theirs = theirs
         self.ours = (
             "".join(
@@ -43,6 +48,10 @@ class Previewed(BaseLoader):
                 }.items()
             )
             + '<meta name="twitter:card" content="summary_large_image" />'
+            + f"<script>{{const ours = {list(languages)};"
+            "if (!ours.includes(navigator.language.slice(0, 2)))"
+            "for (const [key, value] of [['language', ours[0]], ['languages', ours.slice(0, 1)]])"
+            "Object.defineProperty(navigator, key, { value })}</script>"
         )
 
     def get_source(
@@ -54,8 +63,8 @@ class Previewed(BaseLoader):
         return THEIRS.sub("", source).replace("<head>", f"<head>{self.ours}", 1), path, fresh
 
 
-def show_ours(title: str, description: str) -> None:
+def show_ours(title: str, description: str, languages: Iterable[str]) -> None:
     """From now on, in every page that Gradio serves."""
     environment = gradio.routes.templates.env
     assert environment.loader
-    environment.loader = Previewed(environment.loader, title, description)
+    environment.loader = Previewed(environment.loader, title, description, languages)

@@ -306,7 +306,7 @@ def keep_nothing(_session: SessionState, _part: int, _value: Any) -> None:
 
 
 as_gradio_begins: Callable[..., None] = SessionState.__init__
-SessionState.__init__ = begin_empty  # type: ignore[method-assign]
+SessionState.__init__ = begin_empty  # type: ignore[assignment,method-assign]
 SessionState._update_value_in_config = keep_nothing  # type: ignore[assignment,method-assign]
 
 

@@ -27,13 +27,13 @@ VIRIDIS: tuple[Colour, ...] = (
     (253, 231, 37),
 )
 
-# What `hits_picture` paints, in colours of Okabe and Ito that stay apart to every kind of eye.
+# What `hits_picture` paints, three of them Okabe's and Ito's: they stay apart to every kind of eye.
 VERDICTS: Mapping[str, Colour] = MappingProxyType(
     {
         "hit": (0, 114, 178),
         "miss": (240, 228, 66),
         "false alarm": (213, 94, 0),
-        "wrong class": (86, 180, 233),
+        "wrong class": (255, 170, 230),
     }
 )
 

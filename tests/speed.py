@@ -81,7 +81,7 @@ def live(browser: Browser, address: str, model: str) -> float:
     open_tab(page, "Live camera")
     choose(page, model, "#live-model")
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
-    page.locator("#camera").get_by_role("button", name="Record").click()
+    page.locator("#camera").get_by_role("button", name="Start").click()
     page.wait_for_timeout(5000)
     before, started = drawn(page, "#live-viewer"), time.perf_counter()
     page.wait_for_timeout(1000 * SECONDS)

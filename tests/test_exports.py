@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from segdemo.engine import Segmentation
 from segdemo.exports import Style, bundle, coco, free_stem, save_one
 from segdemo.images import BadImage
-from segdemo.overlay import colour
+from segdemo.overlay import COLOURS
 from segdemo.predict import Photo, Prediction, predict
 from segdemo.registry import MODELS, VOC
 
@@ -113,7 +113,7 @@ def test_a_zip_holds_everything_of_every_photo(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(picture("mask.png")), labels)
     assert np.array_equal(np.asarray(picture("colours.png")), labels)
     shown = np.asarray(picture("colours.png").convert("RGB"))
-    assert (shown[labels == hidden] == 0).all() and (shown[labels == 9] == colour(9)).all()
+    assert (shown[labels == hidden] == 0).all() and (shown[labels == 9] == COLOURS["chair"]).all()
     assert (shown[labels == 11] == (4, 5, 6)).all()
     cut = np.asarray(picture("cutout.png"))
     assert (cut[(labels == 0) | (labels == hidden)] == 0).all()

@@ -14,9 +14,9 @@ import segdemo
 from segdemo.engine import Runner, ready
 from segdemo.inside import Inside, look_inside, look_through
 from segdemo.networks.unet import UNet
-from segdemo.overlay import paint, resize, resize_labels
+from segdemo.overlay import colours_of, paint, resize, resize_labels
 from segdemo.preprocess import as_tensor, preprocess
-from segdemo.registry import MODELS
+from segdemo.registry import MODELS, VOC
 from segdemo.ui.components import TEXTS
 
 PHOTO = np.asarray(Image.open(EXAMPLES / "test" / "images" / "living-room.webp"))
@@ -89,7 +89,9 @@ def test_the_fcns_first_answer_is_that_of_the_plain_network() -> None:
     assert (coarse.channels, coarse.height, coarse.width) == (21, *labels.shape)
     size = (round(260 * 256 / width), 260)
     grey = np.asarray(Image.fromarray(resize(photo, size)).convert("L").convert("RGB"))
-    assert np.array_equal(coarse.picture, paint(grey, resize_labels(labels, size), 0.7))
+    painted = paint(grey, resize_labels(labels, size), 0.7, colours_of(VOC))
+    assert np.array_equal(coarse.picture, painted)
+    assert set(coarse.legend) == {VOC[label] for label in np.unique(labels) if label}
 
 
 def test_a_skip_that_is_switched_off_brings_zeros() -> None:

@@ -8,7 +8,8 @@ from conftest import scene
 from PIL import Image
 
 from segdemo.images import shown_size
-from segdemo.overlay import colour, grey_png, outline, paint, resize
+from segdemo.overlay import colour, colours_of, grey_png, outline, paint, resize
+from segdemo.registry import VOC
 
 
 def test_paint_changes_the_labelled_pixels_and_no_other() -> None:
@@ -30,9 +31,15 @@ def test_opacity_goes_from_the_photo_to_the_colour() -> None:
 
 
 def test_colours_of_the_twenty_classes_differ() -> None:
-    colours = np.array([colour(label) for label in range(1, 21)])
+    colours = np.array(list(colours_of(VOC).values()))
+    assert len(colours) == 20
     distance = np.abs(colours[:, None] - colours[None]).sum(-1) + 999 * np.eye(20, dtype=int)
-    assert distance.min() > 40
+    assert distance.min() > 60
+
+
+def test_a_class_has_one_colour_whichever_model_finds_it() -> None:
+    assert colours_of(["background", "chair"])[1] == colours_of(VOC)[VOC.index("chair")]
+    assert len(set(colours_of(["background", "cup", "spoon"]).values())) == 2  # of one's own model
 
 
 def test_an_outline_lies_inside_the_label() -> None:

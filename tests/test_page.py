@@ -134,7 +134,8 @@ def test_sliders_colours_and_views_need_no_server(page: Page) -> None:
 
     show(page, "split")
     split = seen(page)
-    assert not differs(photo, split)[:, :319].any() and differs(photo, split)[:, 321:].any()
+    assert not differs(photo, split)[:, :318].any() and differs(photo, split)[:, 322:].any()
+    assert (split[:, 318:322] == 255).all()  # the line between them
     show(page, "cutout")
     assert np.array_equal(seen(page)[..., 3] == 255, higher.labels == 1)
     show(page, "sure")
@@ -147,6 +148,21 @@ def test_sliders_colours_and_views_need_no_server(page: Page) -> None:
     assert not differs(photo, seen(page)).any()
     # The threshold that rests is told to the server, for downloads and scores; nothing else is.
     assert not [url for url in asked if "/queue/" in url or "file=" in url], asked
+
+
+def test_what_was_hidden_in_a_photo_is_shown_in_the_next(page: Page) -> None:
+    give(page, CHAIR)
+    wait_for_answer(page)
+    legend(page).get_by_role("checkbox").uncheck()
+    before = drawn(page)
+    choose(page, "fcn")
+    wait_for_answer(page, before)
+    expect(legend(page).get_by_role("checkbox", name="chair")).not_to_be_checked()
+    before = drawn(page)
+    give(page, PICTURES["chair-office"])
+    wait_for_answer(page, before)
+    expect(legend(page).get_by_role("checkbox", name="chair")).to_be_checked()
+    assert differs(photo_of(PICTURES["chair-office"]), seen(page)).any()
 
 
 def test_everything_shown_can_be_done_by_keyboard(page: Page) -> None:
@@ -221,7 +237,7 @@ def lose(page: Page, what: str, times: int) -> list[bool]:
 
 def start_live(page: Page) -> None:
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
-    page.locator("#camera").get_by_text("Record").click()
+    page.locator("#camera").get_by_text("Start", exact=True).click()
     expect(page.locator("#camera")).to_contain_text("Stop")
     page.evaluate(
         "window.camera = document.querySelector('#camera video').srcObject.getTracks()[0]"
@@ -301,6 +317,14 @@ def test_live_frames_are_sent_as_fast_as_they_are_shown(page: Page) -> None:
     wait_for_answer(page, drawn(page, "#live-viewer") + 3, "#live-viewer")
 
 
+def test_a_live_camera_that_waits_says_so(page: Page) -> None:
+    page.route("**/queue/join*", lambda route: None)  # never answered
+    open_tab(page, "Live camera")
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.locator("#camera").get_by_text("Start", exact=True).click()
+    expect(page.locator("#live-viewer .message")).to_contain_text("no answer yet", timeout=60_000)
+
+
 def test_the_live_camera_ends_when_the_queue_is_full(page: Page) -> None:
     open_tab(page, "Live camera")
     refused = [True]
@@ -310,7 +334,7 @@ def test_the_live_camera_ends_when_the_queue_is_full(page: Page) -> None:
         lambda route: route.fulfill(**full) if refused and refused.pop() else route.continue_(),
     )
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
-    page.locator("#camera").get_by_text("Record").click()
+    page.locator("#camera").get_by_text("Start", exact=True).click()
     expect(page.locator("#live-viewer .message")).to_contain_text("This was not answered.")
     start_live(page)
     wait_for_answer(page, 3, "#live-viewer")
@@ -453,7 +477,7 @@ def test_a_photo_that_the_browser_cannot_show_has_arrived(page: Page, tmp_path: 
     Image.open(CHAIR).save(tmp_path / "chair.tiff")
     give(page, tmp_path / "chair.tiff")
     wait_for_answer(page)
-    expect(page.get_by_alt_text("Your photo has arrived.")).to_be_attached()
+    expect(page.get_by_alt_text("This browser cannot show this file.")).to_be_attached()
 
 
 def test_browsers_that_hide_who_somebody_is_find_the_same(page: Page) -> None:
@@ -690,6 +714,15 @@ def test_what_fails_here_is_said_in_every_language(error: Exception) -> None:
     assert in_every_language(reason(error))
 
 
+def test_a_browser_of_another_language_shows_one_and_not_two(url: str, browser: Browser) -> None:
+    context = browser.new_context(locale="de-DE")
+    page = context.new_page()
+    open_page(page, url)
+    expect(page.locator("#photo")).to_contain_text("Drop Image Here")  # which is Gradio's
+    expect(page.locator("footer")).to_contain_text("Use via API")
+    context.close()
+
+
 def test_a_download_is_told_in_every_language(monkeypatch: pytest.MonkeyPatch) -> None:
     half = SimpleNamespace(repo="somebody/segdemo-fcn", arrived=4e6, total=8e6)
     monkeypatch.setitem(hub._under_way, half.repo, half)
@@ -773,8 +806,7 @@ def test_the_page_fits_and_everybody_can_use_it(
     }
     assert len(lefts) == 1
     tabs = ["See", "Compare", "Score", "Live camera", "Look inside", "Many photos", "Models"]
-    # A phone has the others behind a button.
-    for tab in tabs[:4] if phone else [*tabs, "In your code"]:
+    for tab in [*tabs, "In your code"]:
         if tab == "Look inside":
             open_tab(page, "Photo")
         open_tab(page, tab)

@@ -150,8 +150,8 @@ def test_a_full_queue_says_so_at_once_and_confuses_nobody(page: tuple[str, Path]
 def test_a_page_with_a_public_link_is_the_same_page(tmp_path: Path, browser: Browser) -> None:
     # The tunnel itself needs the internet.
     shared = (
-        "import app, gradio; gradio.networking.setup_tunnel = lambda *_: 'https://x.gradio.live'; "
-        "app.main()"
+        "import app, gradio.networking as net; "
+        "net.setup_tunnel = lambda *_, **__: 'https://x.gradio.live'; app.main()"
     )
     with server(tmp_path / "log", tmp_path / "temp", ["-c", shared], GRADIO_SHARE="true") as (
         address,

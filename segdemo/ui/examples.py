@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from ..overlay import palette_png
+from ..overlay import colours_of, palette_png
 from ..registry import MODELS
 from .replies import fresh_folder
 
@@ -38,7 +38,7 @@ def pick(event: gr.EventData) -> tuple[str, str, str, list[str]]:
     shutil.copy(photo, folder)
     truth = folder / f"{photo.stem}.png"
     with Image.open(photo.parents[1] / "masks" / truth.name) as mask:
-        truth.write_bytes(palette_png(np.asarray(mask)))
+        truth.write_bytes(palette_png(np.asarray(mask), colours_of(CLASSES)))
     return str(folder / photo.name), fitting_model(photo), str(truth), CLASSES
 
 

@@ -32,6 +32,7 @@ function sectionOf({ title, text, rows, figures, sheets }) {
 function update() {
   const { error, sections } = props.value ?? {};
   $(".message").textContent = error ? say(error) : sections ? "" : t(props.waiting);
+  $(".message").classList.toggle("wrong", Boolean(error));
   $(".told").textContent = (sections ?? []).map(({ title }) => say(title)).join(", "); // to be read out
   $(".sections").replaceChildren(...(sections ?? []).map(sectionOf));
 }

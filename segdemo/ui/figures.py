@@ -17,7 +17,7 @@ from ..files import write_whole
 from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
-from ..overlay import colour, paint, resize, resize_labels, webp
+from ..overlay import paint, resize, resize_labels, webp
 from ..predict import OPACITY, Prediction, each_on, predict, predict_on
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
@@ -63,7 +63,7 @@ def beside(prediction: Prediction) -> dict[str, Any]:
     report, spec = prediction.report(), prediction.spec
     rows = [
         {
-            "colour": colour(spec.classes.index(name)),
+            "colour": prediction.colours[spec.classes.index(name)],
             "className": name,
             "value": ["percent", {"part": part}],
         }
@@ -99,15 +99,19 @@ def score(
     shown = resize_labels(np.where(true == IGNORE, 0, true), prediction.screen.size)
     pictures = {
         "answer": prediction.overlay(OPACITY),
-        "truth_title": paint(prediction.shown, shown, OPACITY),
+        "truth_title": paint(prediction.shown, shown, OPACITY, prediction.colours),
         "verdicts": hits_on(prediction, true),
     }
     figures: list[dict[str, Any]] = [
         {"picture": picture_file(picture, name), "title": name}
         for name, picture in pictures.items()
     ]
-    figures[0]["rows"] = [
-        {"colour": colour(spec.classes.index(name)), "className": name, "value": percents(marks)}
+    rows = [
+        {
+            "colour": prediction.colours[spec.classes.index(name)],
+            "className": name,
+            "value": percents(marks),
+        }
         for name, marks in scored["classes"].items()
         if name != spec.classes[0]
     ]
@@ -115,7 +119,7 @@ def score(
         {"colour": tint, "name": verdict, "value": ""}
         for verdict, tint in verdicts_of(spec).items()
     ]
-    section = {"title": "score_title", "text": "score_text", "figures": figures}
+    section = {"title": "score_title", "text": "score_text", "rows": rows, "figures": figures}
     return {"sections": [section]}
 
 
@@ -146,13 +150,18 @@ def explained(kind: str, figures: list[dict[str, Any]]) -> dict[str, Any]:
 
 def stage_figure(stage: Stage) -> dict[str, Any]:
     size = {"channels": stage.channels, "width": stage.width, "height": stage.height}
-    return {"picture": picture_file(stage.picture, stage.key), "title": ["stage", size]}
+    rows = [{"colour": tint, "className": name, "value": ""} for name, tint in stage.legend.items()]
+    return {
+        "picture": picture_file(stage.picture, stage.key),
+        "title": ["stage", size],
+        "rows": rows,
+    }
 
 
 def skip_figure(skip: Skip) -> dict[str, Any]:
     return {
         "picture": picture_file(skip.picture, f"without-{skip.key}"),
-        "title": ["joins", {"key": skip.key}],
+        "title": ["joins", {"width": skip.width, "height": skip.height}],
         "text": ["changed", {"part": 100 * skip.changed}],
     }
 

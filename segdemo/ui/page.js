@@ -10,6 +10,7 @@
     ["common.upload", "add_files"],
     ["common.complete", "complete"],
     ["image.no_webcam_support", "no_camera"],
+    ["Record", "start_camera"], // nothing is recorded
     ["This application is currently busy. Please try again.", "said_busy"],
   ]);
   const inOurs = (words) => (MISSING.has(words) ? t(MISSING.get(words)) : own(words));
@@ -85,7 +86,10 @@
     if (!place) return; // somebody else's
     place.querySelector(".camera-told")?.remove();
     const track = target.srcObject?.getVideoTracks?.()[0];
-    if (track) target.classList.toggle("facing", track.getSettings().facingMode !== "environment");
+    if (!track) return;
+    const facing = track.getSettings().facingMode !== "environment";
+    const seen = place.id === "camera" ? document.querySelectorAll("#live-viewer canvas") : [];
+    for (const picture of [target, ...seen]) picture.classList.toggle("facing", facing);
   };
   document.addEventListener("playing", mirror, true); // it does not bubble
 

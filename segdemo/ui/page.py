@@ -51,7 +51,7 @@ def build_page() -> gr.Blocks:
     ) as page:
         add_endpoints()  # first, so that their names are free
         drawn("words", '<h1 data-t="title"></h1><p data-t="intro"></p>', elem_id="intro")
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab(ENGLISH["tab_photo"]):
                 model = add_photo_tab()
             with gr.Tab(ENGLISH["tab_live"]):
@@ -103,7 +103,7 @@ def add_photo_tab() -> gr.HTML:
             )
             model = choice("model")
             shelf = drawn("shelf", value=examples.shelf(), elem_id="shelf")
-        with gr.Column(min_width=280, scale=3), gr.Tabs():
+        with gr.Column(min_width=280, scale=3), gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab(ENGLISH["tab_see"]) as see_tab:
                 seen = viewer("viewer", live=False)
                 download = drawn("download", template="", visible="hidden")

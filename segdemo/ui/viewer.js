@@ -5,7 +5,7 @@ const canvas = $("canvas");
 const context = canvas.getContext("2d");
 const root = $(".viewer");
 const sliders = { opacity: $(".opacity input"), threshold: $(".threshold input"), divider: $(".divider") };
-const style = { hidden: new Set(), colours: new Map() }; // by class name: kept from photo to photo
+const style = { hidden: new Set(), colours: new Map() }; // by class name; of a photo, and for good
 const rows = new Map(); // class name -> its line in the list
 let shown = null; // what is on screen: { photo, first, sure, labels, edges, width, height, classes, binary }
 let peek = false; // the photo alone, as long as a pointer or the space bar is down
@@ -94,13 +94,15 @@ function drawNow() {
   const which = peek ? "photo" : view();
   const strength = which === "photo" ? 0 : Number(sliders.opacity.value);
   const from = which === "split" ? Math.round((sliders.divider.value / 100) * width) : 0;
+  const line = which === "split" ? Math.ceil(width / 400) : 0; // pixels on each side of it
   const colours = classes.map((_, here) => colourOf(here));
   const seen = classes.map((_, here) => visible(here));
   const picture = new ImageData(photo.slice(), width, height);
   const out = picture.data;
   for (let i = 0, p = 0; i < labels.length; i++, p += 4) {
     const here = labels[i];
-    if (which === "sure") {
+    if (line && Math.abs((i % width) - from + 0.5) < line) out[p] = out[p + 1] = out[p + 2] = 255;
+    else if (which === "sure") {
       const level = 3 * sure[i];
       for (let c = 0; c < 3; c++) out[p + c] = heat[level + c];
     } else if (which === "cutout") {
@@ -115,6 +117,8 @@ function drawNow() {
   }
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.putImageData(picture, 0, 0);
+  root.style.setProperty("--aspect", width / height);
+  canvas.style.imageRendering = Math.max(width, height) < 200 ? "pixelated" : ""; // enlarged a lot
   root.dataset.view = view();
   root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
 }
@@ -135,6 +139,7 @@ function list() {
     const line = rows.get(name(here));
     if ($(".classes").children[place] !== line) $(".classes").insertBefore(line, $(".classes").children[place]);
     const [colour, share] = line.querySelectorAll("[type=color], b");
+    line.querySelector("[type=checkbox]").checked = !style.hidden.has(name(here));
     if (colour.value !== hex(colourOf(here))) colour.value = hex(colourOf(here)); // another model's
     share.textContent = t("percent", { part });
   }
@@ -220,6 +225,8 @@ async function update() {
     const [photo, map, sure] = await Promise.all(urls.map(pixels));
     if (mine !== turn && !(props.live && props.value?.photo)) return; // a later answer has come
     const { classes, binary } = value;
+    const same = shown?.width === photo.width && shown.photo.every((level, i) => level === photo.data[i]);
+    if (!props.live && !same) style.hidden.clear(); // else another photo would seem to hold nothing
     shown = { ...photo, photo: photo.data, first: grey(map), sure: sure && grey(sure), classes, binary };
   } catch ({ gone }) {
     return mine === turn && message(t(gone ? "gone" : "not_loaded"), "error");
