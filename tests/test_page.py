@@ -537,7 +537,7 @@ def test_an_answer_is_scored_against_its_true_mask(page: Page, tmp_path: Path) -
     truth = folder.labels(folder.images.index(CAR))
     scored = score_photo(segdemo.segment(CAR, spec.name).labels, truth, spec.classes)
     expected = f"IoU {100 * scored['classes']['car']['iou']:.1f} %"
-    expect(page.locator("#scored figure").first).to_contain_text(expected)
+    expect(page.locator("#scored section > .rows")).to_contain_text(expected)
     expect(page.locator("#scored figure")).to_have_count(3)
     expect(page.locator("#scored figure").last).to_contain_text("false alarm")
     # A mask of the visitor's own, black and white; then one that does not belong here.
@@ -545,7 +545,7 @@ def test_an_answer_is_scored_against_its_true_mask(page: Page, tmp_path: Path) -
     expect(page.locator("#scored figure")).to_have_count(0)  # the example's mask went with it
     Image.fromarray(np.uint8(truth == 1) * 255).save(tmp_path / "own.png")
     page.set_input_files("#truth input[type=file]", tmp_path / "own.png")
-    expect(page.locator("#scored figure").first).to_contain_text(expected)
+    expect(page.locator("#scored section > .rows")).to_contain_text(expected)
     clear(page, "#truth")
     Image.new("L", (10, 10)).save(tmp_path / "small.png")
     page.set_input_files("#truth input[type=file]", tmp_path / "small.png")
@@ -560,7 +560,7 @@ def test_the_true_mask_may_come_before_the_photo(page: Page, tmp_path: Path) -> 
     page.set_input_files("#truth input[type=file]", tmp_path / "own.png")
     expect(page.locator("#truth img")).to_be_visible()
     give(page, CHAIR)
-    expect(page.locator("#scored figure").first).to_contain_text("IoU 100")
+    expect(page.locator("#scored section > .rows")).to_contain_text("IoU 100")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -810,8 +810,13 @@ def test_the_page_fits_and_everybody_can_use_it(
         if tab == "Look inside":
             open_tab(page, "Photo")
         open_tab(page, tab)
-        page.wait_for_timeout(500)
-        page.wait_for_function("!document.querySelector('.pending')")  # pale while it is worked on
+        # Pale while it is worked on, which may begin again.
+        page.evaluate("window.pale = performance.now()")
+        page.wait_for_function(
+            "() => { const now = performance.now(); "
+            "if (document.querySelector('.pending')) window.pale = now; "
+            "return now - window.pale > 700; }"
+        )
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], tab
         violations = Axe().run(page).response["violations"]
         serious = [v for v in violations if v["impact"] in ("serious", "critical")]

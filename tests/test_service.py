@@ -157,7 +157,7 @@ def test_a_page_with_a_public_link_is_the_same_page(tmp_path: Path, browser: Bro
         address,
         _,
     ):
-        assert "https://x.gradio.live for everybody" in (tmp_path / "log").read_text()
+        wait_until(lambda: "x.gradio.live for everybody" in (tmp_path / "log").read_text())
         context = browser.new_context()
         page = context.new_page()
         page.goto(address)
