@@ -101,7 +101,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 build=chair_unet,
                 input_size=288,
                 also_called={"swivelchair": "chair"},
-                sure=0.95,
+                sure=0.98,
                 float32=("features.0.", "features.1.conv.0."),
             ),
             ModelSpec(
