@@ -61,7 +61,7 @@ class Folder:
                 turned = upright(mask)
                 greys = palette_greys(turned)
                 values = np.asarray(turned)
-                if greys is not None and (self.table[there(greys)] != UNKNOWN).all():
+                if greys is not None and self.names(there(greys)):
                     values = greys
         except DataError:
             raise
@@ -72,6 +72,14 @@ class Folder:
             value = int(values[labels == UNKNOWN][0])
             raise DataError(f"The mask {path} holds the value {value}, which has no class name.")
         return labels.astype(np.uint8)
+
+    def names(self, values: NDArray[np.intp]) -> bool:
+        """Whether these, in order, can be the values of a mask that shows something.
+
+        Black and white alone are the colours of a palette, not the background and IGNORE.
+        """
+        labels = self.table[values]
+        return bool((labels != UNKNOWN).all() and (labels[values > 0] != IGNORE).any())
 
     def sample(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image [H, W, 3] and labels [H, W]. Raises DataError, also where their sizes differ."""

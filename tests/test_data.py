@@ -63,6 +63,10 @@ def test_a_mask_keeps_its_values_however_it_was_saved(make_folder: MakeFolder) -
     assert np.array_equal(open_folder(root, "train", FCN).labels(0), labels)
     path.write_bytes(palette_png(labels))  # PASCAL VOC's colours
     assert np.array_equal(open_folder(root, "train", FCN).labels(0), labels)
+    black_and_white = Image.fromarray((labels == 9).astype(np.uint8))
+    black_and_white.putpalette([0, 0, 0, 255, 255, 255])
+    black_and_white.save(path)
+    assert np.array_equal(open_folder(root, "train", FCN).labels(0), labels == 9)
     turned = Image.fromarray(np.rot90(labels))
     turned.getexif()[274] = 6  # as a camera's
     turned.save(path, exif=turned.getexif())
