@@ -17,7 +17,7 @@ from PIL import Image
 import segdemo
 from segdemo.data import open_folder
 from segdemo.images import load_image
-from segdemo.overlay import paint
+from segdemo.overlay import colours_of, paint
 from segdemo.registry import MODELS
 from segdemo.score import score_photo
 from segdemo.ui import api
@@ -50,7 +50,7 @@ def test_segment_gives_overlay_mask_and_report(client: Client, model: str) -> No
     )
     expected = segdemo.segment(CHAIR, model, 0.6)
     assert np.array_equal(np.asarray(Image.open(mask)), expected.labels)
-    check_painted(overlay, expected.labels, 0.4)
+    check_painted(overlay, expected, 0.4)
     assert report["model"] == model and report["size"] == [640, 480]
     assert report["device"] in ("cpu", "cuda")
     for name, percent in report["coverage"].items():
@@ -58,9 +58,10 @@ def test_segment_gives_overlay_mask_and_report(client: Client, model: str) -> No
     assert all(spent >= 0 for spent in report["milliseconds"].values())
 
 
-def check_painted(overlay: str, labels: np.ndarray, opacity: float) -> None:
+def check_painted(overlay: str, found: segdemo.Segmentation, opacity: float) -> None:
     """Within what WebP loses."""
-    expected = paint(load_image(CHAIR), labels, opacity).astype(int)
+    colours = colours_of(found.classes)
+    expected = paint(load_image(CHAIR), found.labels, opacity, colours).astype(int)
     assert np.abs(np.asarray(Image.open(overlay).convert("RGB")) - expected).mean() < 3
 
 
@@ -77,7 +78,7 @@ def test_compare_asks_every_model(client: Client) -> None:
     assert [report["model"] for report in reports] == list(MODELS)
     for overlay, report in zip(overlays, reports, strict=True):
         expected = segdemo.segment(CHAIR, report["model"], 0.8)
-        check_painted(overlay, expected.labels, 0.3)
+        check_painted(overlay, expected, 0.3)
         assert all(part == pytest.approx(100 * expected.coverage[n], abs=0.01)
                    for n, part in report["coverage"].items())  # fmt: skip
 
