@@ -61,7 +61,7 @@ class Folder:
                 turned = upright(mask)
                 greys = palette_greys(turned)
                 values = np.asarray(turned)
-                if greys is not None and self.names(there(greys)):
+                if greys is not None and self.can_be_values(there(greys)):
                     values = greys
         except DataError:
             raise
@@ -73,7 +73,7 @@ class Folder:
             raise DataError(f"The mask {path} holds the value {value}, which has no class name.")
         return labels.astype(np.uint8)
 
-    def names(self, values: NDArray[np.intp]) -> bool:
+    def can_be_values(self, values: NDArray[np.intp]) -> bool:
         """Whether these, in order, can be the values of a mask that shows something.
 
         Black and white alone are the colours of a palette, not the background and IGNORE.

@@ -46,7 +46,7 @@ COLOURS: Mapping[str, Colour] = MappingProxyType(
 
 def colours_of(classes: Sequence[str]) -> dict[int, Colour]:
     """RGB by label, so that a class has one colour, whichever model it is that finds it."""
-    return {i: COLOURS.get(name, colour(i)) for i, name in enumerate(classes) if i}
+    return {i: COLOURS.get(name) or colour(i) for i, name in enumerate(classes) if i}
 
 
 def colour(label: int) -> Colour:

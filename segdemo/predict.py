@@ -84,8 +84,9 @@ class Prediction:
 
     def classes(self) -> list[dict[str, Any]]:
         """Name and colour of every label."""
+        colours = self.colours
         return [
-            {"name": name, "colour": self.colours.get(label, (0, 0, 0))}
+            {"name": name, "colour": colours.get(label, (0, 0, 0))}
             for label, name in enumerate(self.spec.classes)
         ]
 

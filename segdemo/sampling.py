@@ -38,7 +38,8 @@ class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
             return error
         except Exception as error:  # broad: of a worker nothing but a traceback would come
             folder, index = self.places[key[0]]
-            return DataError(f"{folder.images[index]}: {type(error).__name__}: {error}")
+            what = str(error).partition("\n")[0]
+            return DataError(f"{folder.images[index]}: {type(error).__name__}: {what}")
 
     def make(self, place: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
         with torch.random.fork_rng(devices=[]):

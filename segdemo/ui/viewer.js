@@ -225,8 +225,8 @@ async function update() {
     const [photo, map, sure] = await Promise.all(urls.map(pixels));
     if (mine !== turn && !(props.live && props.value?.photo)) return; // a later answer has come
     const { classes, binary } = value;
-    const same = shown?.width === photo.width && shown.photo.every((level, i) => level === photo.data[i]);
-    if (!props.live && !same) style.hidden.clear(); // else another photo would seem to hold nothing
+    const same = () => shown?.width === photo.width && shown.photo.every((level, i) => level === photo.data[i]);
+    if (!props.live && !same()) style.hidden.clear(); // else another photo would seem to hold nothing
     shown = { ...photo, photo: photo.data, first: grey(map), sure: sure && grey(sure), classes, binary };
   } catch ({ gone }) {
     return mine === turn && message(t(gone ? "gone" : "not_loaded"), "error");
