@@ -115,10 +115,12 @@ function drawNow() {
       }
     }
   }
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  if (canvas.width !== width || canvas.height !== height) {
+    Object.assign(canvas, { width, height });
+    root.style.setProperty("--aspect", width / height);
+    canvas.style.imageRendering = Math.max(width, height) < 200 ? "pixelated" : ""; // enlarged a lot
+  }
   context.putImageData(picture, 0, 0);
-  root.style.setProperty("--aspect", width / height);
-  canvas.style.imageRendering = Math.max(width, height) < 200 ? "pixelated" : ""; // enlarged a lot
   root.dataset.view = view();
   root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
 }
