@@ -3,12 +3,15 @@
 import argparse
 import contextlib
 import io
+import logging
 import os
 import resource
 import signal
 import sys
 import threading
+from pathlib import Path
 
+from segdemo.console import Parser, complain
 from segdemo.quota import heed_quota
 
 heed_quota()
@@ -27,19 +30,21 @@ try:
     from segdemo.logs import Metrics, MissingPackage, in_lines, set_up_logs
     from segdemo.preview import show_ours
     from segdemo.registry import MODELS
-    from segdemo.service import Service, check_address, in_words
+    from segdemo.service import Service, check_address, in_words, past_proxies
     from segdemo.tempfiles import Sweeper, own_folder
     from segdemo.ui import CSS, ENGLISH, HEAD, JS, TEXTS, THEME, build_page
     from segdemo.weights import WeightsError
     from segdemo.zerogpu import ZERO_GPU
 except ModuleNotFoundError as error:
     told = f"{error.name} is not installed: set up the environment as README.md says"
-    print(f"segdemo: {told}", file=sys.stderr)
+    complain(told)
     sys.exit(2)
 except KeyboardInterrupt:  # they take seconds
     sys.exit(130)
 
 FILES = 65_536  # that may be open at once, connections among them
+
+log = logging.getLogger("segdemo")
 
 
 def warm_up() -> None:
@@ -48,7 +53,9 @@ def warm_up() -> None:
         try:
             ready(spec)
         except WeightsError as error:
-            print(f"segdemo: {error}", file=sys.stderr)
+            complain(str(error))
+        except Exception as error:  # broad: the others may fit where this one does not
+            log.error("not warmed", exc_info=error, extra={"model": spec.name})
 
 
 def hold_many_connections() -> None:
@@ -56,13 +63,6 @@ def hold_many_connections() -> None:
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
-
-
-def past_proxies(host: str | None) -> None:
-    """Gradio asks its own page whether it is there, which no proxy can know."""
-    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    own = ",".join(filter(None, (known, "127.0.0.1,localhost", host)))
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = own
 
 
 def port(text: str) -> int:
@@ -79,7 +79,7 @@ def user_and_password(text: str) -> tuple[str, str]:
     return user, password
 
 
-def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def options_of(parser: Parser) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=port, help="port (default: the first free from 7860)")
     parser.add_argument(
@@ -96,7 +96,7 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def main() -> None:
-    options = options_of(argparse.ArgumentParser(description="Serve the page of segdemo."))
+    options = options_of(Parser(description="Serve the page of segdemo."))
     set_up_logs()
     ignore_remarks()
     stop = threading.Event()
@@ -105,28 +105,36 @@ def main() -> None:
         warm_up()  # networks must be on its GPU before the page is launched
     hold_many_connections()
     past_proxies(options.host)
-    with own_folder() as files:
-        os.environ["GRADIO_TEMP_DIR"] = str(files)
-        gr.mcp.DEFAULT_TEMP_DIR = str(files)  # it has read the variable already
-        show_ours(ENGLISH["title"], ENGLISH["intro"], TEXTS)
-        page = build_page()
-        sweeper = Sweeper(files)
-        try:
-            check_address(options.host, options.port)
-            service = Service(files, metrics_of(page, sweeper))
-            launch(page, service, options)
-        except (MissingPackage, OSError) as error:
-            told = in_words(error, options.port) if isinstance(error, OSError) else error
-            print(f"segdemo: {told}", file=sys.stderr)
-            sys.exit(2)
-        threading.Thread(target=warm_up, daemon=True).start()
-        sweeper.start()
-        try:
-            stop.wait()
-            service.drain()
-        except KeyboardInterrupt:
-            pass
-        page.close()
+    try:
+        with own_folder() as files:
+            serve(files, options, stop)
+    except (MissingPackage, OSError) as error:
+        told = in_words(error, options.port) if isinstance(error, OSError) else error
+        complain(str(told))
+        sys.exit(2)
+
+
+def serve(files: Path, options: argparse.Namespace, stop: threading.Event) -> None:
+    """The page, until it is to stop. Raises MissingPackage, OSError where it cannot begin.
+
+    files: the folder for what visitors send and get.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(files)
+    gr.mcp.DEFAULT_TEMP_DIR = str(files)  # it has read the variable already
+    show_ours(ENGLISH["title"], ENGLISH["intro"], TEXTS)
+    page = build_page()
+    sweeper = Sweeper(files)
+    check_address(options.host, options.port)
+    service = Service(files, metrics_of(page, sweeper))
+    launch(page, service, options)
+    threading.Thread(target=warm_up, daemon=True).start()
+    sweeper.start()
+    try:
+        stop.wait()
+        service.drain()
+    except KeyboardInterrupt:
+        pass
+    page.close()
 
 
 def launch(page: gr.Blocks, service: Service, options: argparse.Namespace) -> None:
@@ -184,6 +192,7 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:  # before the page is there
         status = 130
-    sys.stdout.flush()
+    with contextlib.suppress(AttributeError, OSError):  # it may be closed, or nobody reads it
+        sys.stdout.flush()
     # Not sys.exit: a thread that is inside torch just then would abort the interpreter.
     os._exit(status)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from .console import OPACITY, THRESHOLD, Parser, complain
 from .quota import heed_quota
 from .recipe import Recipe
 
@@ -20,13 +21,6 @@ from .recipe import Recipe
 
 
 NAMES = "one that `python -m segdemo models` lists"
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; argparse's own would print the usage too."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"segdemo: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
         if sys.flags.dev_mode:
             raise
         told = f"{error.name} is not installed: set up the environment as README.md says, or use it"
-        print(f"segdemo: {told}, as .venv/bin/python -m segdemo", file=sys.stderr)
+        complain(f"{told}, as .venv/bin/python -m segdemo")
         return 2
     except (ImportError, OSError) as error:  # of a package that is damaged
-        print(f"segdemo: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+        complain(str(error).partition("\n")[0])
         return 2
     except KeyboardInterrupt:
-        print("segdemo: stopped", file=sys.stderr)
+        complain("stopped")
         return 130
 
 
@@ -81,11 +75,11 @@ def run(options: argparse.Namespace) -> int:
         if sys.stdout:  # it may be closed
             sys.stdout.flush()
     except known as error:
-        print(f"segdemo: {error}", file=sys.stderr)
+        complain(str(error))
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
         place = f"{error.filename}: " if error.filename else ""
-        print(f"segdemo: {place}{error.strerror or error}", file=sys.stderr)
+        complain(f"{place}{error.strerror or error}")
         drop_output()
         return 2
     except ModuleNotFoundError:
@@ -94,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         if sys.flags.dev_mode:
             raise
         what = str(error).partition("\n")[0]
-        print(f"segdemo: {type(error).__name__}: {what}", file=sys.stderr)
+        complain(f"{type(error).__name__}: {what}")
         return 2
     return 0
 
@@ -102,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
 def drop_output() -> None:
     """What cannot be written, Python would try once more at its end, with a traceback."""
     try:
-        sys.stdout.flush()
+        if sys.stdout:  # it may be closed
+            sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -119,8 +114,8 @@ def parser() -> Parser:
     command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files of any kind")
     command.add_argument("--model", default="chair-unet", metavar="NAME", help="(chair-unet)")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if needed")
-    command.add_argument("--threshold", type=share, default=0.5, help="0..1, for the U-Nets (0.5)")
-    command.add_argument("--opacity", type=share, default=0.6, help="0..1, of the paint (0.6)")
+    command.add_argument("--threshold", type=share, default=THRESHOLD, help="0..1, for the U-Nets")
+    command.add_argument("--opacity", type=share, default=OPACITY, help="0..1, of the paint")
 
     command = commands.add_parser("evaluate", help="score a model against true masks")
     command.set_defaults(run=run_evaluate)
@@ -276,16 +271,18 @@ def run_predict(options: argparse.Namespace) -> None:
     from .files import write_whole
     from .images import BadImage
     from .predict import predict
+    from .registry import find_model
 
     stems = [photo.stem for photo in options.photos]
     for stem in stems:
         if stems.count(stem) > 1:
             raise BadImage(f"Two of the photos are called {stem}: their answers would be one file.")
+    spec = find_model(options.model)
     options.out.mkdir(parents=True, exist_ok=True)
     refused = []
     for photo in options.photos:
         try:
-            prediction = predict(photo, options.model, options.threshold)
+            prediction = predict(photo, spec.name, options.threshold)
         except BadImage as error:  # the others go on
             refused.append(f"{photo}: {error}")
             continue
@@ -296,7 +293,7 @@ def run_predict(options: argparse.Namespace) -> None:
         found = [f"{name} {part:.1f} %" for name, part in prediction.report()["coverage"].items()]
         print(f"{photo}: {', '.join(found) or 'nothing found'}")
     if refused:
-        raise BadImage("\nsegdemo: ".join(refused))
+        raise BadImage(" ".join(refused))
 
 
 def run_evaluate(options: argparse.Namespace) -> None:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard
+from PIL import Image
 
 from .card_pictures import curve_picture, examples_of, examples_picture, lines
 from .files import write_whole
@@ -45,11 +47,18 @@ def write_card(spec: ModelSpec) -> Path:
     path, facts = card_path(spec), read_facts(spec)
     text = filled(read_card(spec), spec, facts)
     if examples := examples_of(spec):
-        examples_picture(spec, examples).save(picture_path(spec, "examples"), quality=85)
+        save(examples_picture(spec, examples), picture_path(spec, "examples"), quality=85)
     if lines(facts["curve"]):
-        curve_picture(facts["curve"]).save(picture_path(spec, "curve"), lossless=True)
+        save(curve_picture(facts["curve"]), picture_path(spec, "curve"), lossless=True)
     write_whole(path, text.encode())
     return path
+
+
+def save(picture: Image.Image, path: Path, **options: Any) -> None:
+    """As a WebP, whole or not at all."""
+    buffer = BytesIO()
+    picture.save(buffer, "WEBP", **options)
+    write_whole(path, buffer.getvalue())
 
 
 def read_card(spec: ModelSpec) -> str:
@@ -133,8 +142,9 @@ def folder_table(spec: ModelSpec, folders: Mapping[str, Any]) -> Iterator[str]:
 
 def class_table(scored: Mapping[str, Any]) -> Iterator[str]:
     yield from head("class", "IoU", "boundary IoU", "false alarms")
-    for name, of_class in scored["classes"].items():
-        yield row(name, of_class["iou"], of_class.get("boundary_iou"), alarms(of_class))
+    for label, (name, of_class) in enumerate(scored["classes"].items()):
+        false = alarms(of_class) if label else None  # nobody looks for the background
+        yield row(name, of_class["iou"], of_class.get("boundary_iou"), false)
 
 
 def alarms(of_class: Mapping[str, Any]) -> str | None:

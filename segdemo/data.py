@@ -102,7 +102,7 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         ignore = int(description["ignore_index"])
     except FileNotFoundError as error:
         raise DataError(f"There is no {root / 'dataset.json'}, so no data set.") from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise DataError(
             f'{root / "dataset.json"} must hold {{"classes": [names], "ignore_index": number}}.'
         ) from error

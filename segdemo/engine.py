@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from .console import THRESHOLD
 from .fast import FUSES, made_fast, made_small
 from .graph import COMPILES, Scores, compiled
 from .hub import HubError
@@ -34,7 +35,6 @@ from .weights import WeightsError, find_weights, read_facts
 from .zerogpu import ZERO_GPU, on_gpu
 
 EXAMPLE = Path(__file__).parent / "examples" / "test" / "images" / "living-room.webp"
-THRESHOLD = 0.5
 FORGET = 30.0  # seconds, after which a Hub that did not answer is asked again
 
 # On each device one network at a time, which has all of it to itself.
@@ -45,7 +45,7 @@ log = logging.getLogger("segdemo")
 Made = TypeVar("Made")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no one answer to whether they are equal
 class Segmentation:
     """What a network found in a picture.
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .console import OPACITY
 from .files import whole, write_whole
 from .images import BadImage, Source, load_image
 from .overlay import Colour, cutout_png, grey_png, paint, palette_png
-from .predict import OPACITY, Prediction
+from .predict import Prediction
 from .regions import find_regions, polygon, run_lengths
 
 MAX_ZIP = 500_000_000  # bytes; a few of that are all that the server keeps of everybody's files

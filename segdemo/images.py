@@ -11,16 +11,15 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from pillow_heif import register_heif_opener
 
+from .costly import is_costly
 from .profiles import in_srgb
 
 MAX_BYTES = 30_000_000  # a 50-megapixel phone JPEG is about 20 MB, and the file is held in memory
 MAX_PIXELS = 50_000_000  # the largest usual phone and camera photos
 MAX_SIDE = 20_000  # panoramas fit; a strip a million pixels long is no photo and upsets resizing
-MAX_SCANS = 500  # a JPEG has 1 to 12; each costs a pass over all pixels, so thousands cost hours
 # What cameras, phones and browsers save. Few, because every decoder is a door for hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 BAND = 512  # rows of what is converted at a time
@@ -213,6 +212,8 @@ def _pixels(
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     """Read the header, and refuse what is small but made to cost gigabytes or hours."""
+    if is_costly(data):
+        raise BadImage("This picture is stored in too many parts: save it again and try again.")
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -222,9 +223,6 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         tile = [image.tag_v2.get(tag, 0) for tag in (TILEWIDTH, TILELENGTH)]
         if tile[0] * tile[1] > max_pixels:
             raise BadImage(_too_large(max_pixels))
-    # In a JPEG these two bytes start a scan; in what else the file holds they are rare chance.
-    if isinstance(image, JpegImageFile) and data.count(b"\xff\xda") > MAX_SCANS:
-        raise BadImage("This JPEG is stored in too many passes: save it again and try again.")
     return image
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from .console import OPACITY
+
 Colour = tuple[int, int, int]
 
 # Run lengths: for masks a third of the bytes that quick matching makes, for photos half its time.
@@ -63,7 +65,7 @@ BAND = 32  # rows that are painted at a time: of a whole large photo the indexes
 def paint(
     photo: NDArray[np.uint8],
     labels: NDArray[np.uint8],
-    opacity: float = 0.6,
+    opacity: float = OPACITY,
     colours: Mapping[int, Colour] | None = None,
     hidden: Collection[int] = frozenset(),
 ) -> NDArray[np.uint8]:

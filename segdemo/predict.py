@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import THRESHOLD, Segmentation, ready
+from .console import OPACITY, THRESHOLD
+from .engine import Segmentation, ready
 from .errors import refuse_if_late
 from .files import write_whole
 from .images import Source, load_shown
@@ -22,7 +23,6 @@ from .recent import Recent
 from .registry import ModelSpec, find_model
 from .weights import WeightsError
 
-OPACITY = 0.6
 LEVELS = 200  # of probability in a grey picture: any threshold in steps of 0.005 is exact
 
 log = logging.getLogger("segdemo")

@@ -27,7 +27,8 @@ class Previewed(BaseLoader):
     """The templates of Gradio's page, with a preview of ours in their head.
 
     In a browser whose language is none of `languages`, Gradio's parts speak the first of them, as
-    ours do.
+    ours do, and of Chinese the simplified; but not as an element in somebody else's page, where
+    this is not its head.
 
     A page with a public link is the same one as without: Gradio's own for it would load its
     scripts from elsewhere.
@@ -48,9 +49,10 @@ class Previewed(BaseLoader):
                 }.items()
             )
             + '<meta name="twitter:card" content="summary_large_image" />'
-            + f"<script>{{const ours = {list(languages)};"
-            "if (!ours.includes(navigator.language.slice(0, 2)))"
-            "for (const [key, value] of [['language', ours[0]], ['languages', ours.slice(0, 1)]])"
+            + f"<script>{{const ours = {list(languages)}, wanted = navigator.language.slice(0, 2);"
+            "const spoken = wanted === 'zh' ? 'zh-CN' : ours.includes(wanted) ? '' : ours[0];"
+            "const own = { language: spoken, languages: [spoken] };"
+            "if (spoken) for (const [key, value] of Object.entries(own))"
             "Object.defineProperty(navigator, key, { value })}</script>"
         )
 

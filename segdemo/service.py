@@ -62,6 +62,8 @@ ADDRESS = re.compile(r"\s*(https?|ftp|file):", re.IGNORECASE)
 NO_SUCH_CALL = "There is no such endpoint, or it takes other arguments: see /gradio_api/info."
 OTHER_ARGUMENTS = "This failed: are the arguments those that /gradio_api/info describes?"
 NOT_FETCHED = "A photo must be uploaded: addresses are not fetched."
+# Streams that end when the other side goes.
+LASTING = ("/gradio_api/heartbeat", "/gradio_api/upload_progress", "/gradio_api/mcp")
 # An answer comes over one of these.
 ANSWERS = re.compile(r"/gradio_api/(queue/data|call/.+/.+)")
 
@@ -98,7 +100,7 @@ class Service:
     def __init__(self, files: Path, metrics: Metrics | None = None) -> None:
         self.files, self.metrics = files, metrics
         self.stopping = False
-        self.running = 0  # requests to Gradio, but for the heartbeats of open pages
+        self.running = 0  # requests to Gradio, but for those that last as long as a page is open
         errors.current_request = answered_request
 
     @property
@@ -149,7 +151,7 @@ class Gate:
         path = scope["path"]
         request = scope["segdemo"] = Request(secrets.token_hex(4), time.monotonic())
         reply = Reply(send, path, request)
-        counted = path.startswith("/gradio_api") and not path.startswith("/gradio_api/heartbeat")
+        counted = path.startswith("/gradio_api") and not path.startswith(LASTING)
         self.service.running += counted
         try:
             receive = await self.let_in(scope, receive)
@@ -232,12 +234,12 @@ class Gate:
                 raise Refusal(HTTPStatus.BAD_REQUEST, NOT_FETCHED)
 
     def is_ours(self, path: str) -> bool:
-        """Whether a path lies in the folder of visitors' files."""
-        try:
-            place = os.path.abspath(path)
-        except ValueError:
-            return False
-        return "\0" not in path and place.startswith(f"{self.service.files}{os.sep}")
+        """Whether it is the path of something in the folder of visitors' files.
+
+        As it is: an address may become such a path by the `..` in it, and is fetched all the same.
+        """
+        inside = path.startswith(f"{self.service.files}{os.sep}")
+        return inside and "\0" not in path and os.path.normpath(path) == path
 
 
 async def read(receive: Receive, limit: int) -> bytes:
@@ -347,6 +349,16 @@ class Reply:
         return part
 
 
+def past_proxies(host: str | None = None) -> None:
+    """Let this process reach pages of this machine: no proxy can know them.
+
+    Gradio asks its own whether it is there.
+    """
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    own = ",".join(filter(None, (known, "127.0.0.1,localhost", host)))
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = own
+
+
 def check_address(host: str | None, port: int | None) -> None:
     """Raise OSError where nobody can listen: Gradio would try 100 ports, 5 seconds each."""
     host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
@@ -365,5 +377,8 @@ def in_words(error: OSError, port: int | None) -> str:
         return "There is no such address on this machine: choose another with --host."
     if isinstance(error, PermissionError):
         return "This port needs more rights: choose one from 1024 on with --port."
-    which = f"Port {port} is" if port else "All ports from 7860 to 7959 are"
+    # Gradio's own, where none of its hundred ports is free, has no number.
+    if error.errno not in (None, errno.EADDRINUSE):
+        return f"{error.strerror or error}."
+    which = f"Port {port} is" if port else "All ports that were tried are"
     return f"{which} in use: choose another with --port."

@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from .console import THRESHOLD
 from .cpu_training import keep_memory, skip_afterwards
 from .data import IGNORE, DataError, Folder, open_folders, places
-from .engine import THRESHOLD, Runner, fast_dtype, load_network, pick_device, serving_runner
+from .engine import Runner, fast_dtype, load_network, pick_device, serving_runner
 from .evaluate import evaluate, figure, record, score
 from .files import write_whole
 from .hints import Hints

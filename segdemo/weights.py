@@ -30,7 +30,8 @@ def read_facts(spec: ModelSpec, folder: Path | None = None) -> Facts:
     path = (folder or weights_folder()) / f"{spec.name}.json"
     try:
         facts: Facts = dict(json.loads(path.read_text("utf-8")))
-        if not isinstance(facts.get("hub") or {}, dict):
+        place = facts.get("hub") or {}
+        if not all(isinstance(place.get(key, ""), str) for key in ("repo", "revision")):
             raise TypeError("hub")
     except FileNotFoundError as error:
         raise WeightsError(
@@ -38,7 +39,7 @@ def read_facts(spec: ModelSpec, folder: Path | None = None) -> Facts:
             "SEGDEMO_WEIGHTS to the folder weights/ of a clone of this project, or train them "
             f"with: python -m segdemo train {spec.name} --data DIR --out {path.parent}"
         ) from error
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"The facts {path} cannot be read.") from error
     return facts
 

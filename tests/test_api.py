@@ -43,6 +43,12 @@ def test_health(url: str) -> None:
         assert json.load(reply)["status"] == "ok"
 
 
+def test_no_example_is_an_address(client: Client) -> None:
+    """They would be refused."""
+    told = client.view_api(return_format="dict")
+    assert "https://" not in json.dumps(told) and "photo.jpg" in json.dumps(told)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_segment_gives_overlay_mask_and_report(client: Client, model: str) -> None:
     overlay, mask, report = client.predict(

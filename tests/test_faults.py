@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from visitor import ROOT, Process, Visitor, server, wait_until
 
 import segdemo
-from segdemo import engine, errors, tempfiles
+from segdemo import engine, errors, hub, tempfiles
 from segdemo.engine import Runner, load_network, ready
 from segdemo.errors import Busy, Request, sentence
 from segdemo.images import load_image
@@ -170,18 +171,15 @@ def test_who_has_waited_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> 
     predict(CHAIR, "chair-unet")
 
 
-def test_who_waits_while_weights_are_fetched_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long that takes."""
-    request, told = Request("1234abcd", time.monotonic()), iter(["It is being fetched: 5 %."])
-
-    def fetching(_: str) -> str:
-        request.arrived -= errors.PATIENCE + 1
-        return next(told, "")
-
-    monkeypatch.setattr(errors, "current_request", lambda: request)
-    monkeypatch.setattr(answers, "under_way", fetching)
-    shown = list(answers.look(str(CHAIR), "fcn"))
-    assert "error" in shown[0] and "photo" in shown[1]
+def test_who_waits_while_weights_are_fetched_keeps_nobody_from_another_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half = SimpleNamespace(repo="somebody/segdemo-fcn", arrived=4e6, total=8e6)
+    monkeypatch.setitem(hub._under_way, half.repo, half)
+    told = answers.look(str(CHAIR), "fcn")
+    assert "fetched" in told["error"]
+    assert told != answers.look(str(CHAIR), "fcn")  # the browser would not ask again
+    assert "photo" in answers.look(str(CHAIR), "chair-unet")
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -340,6 +338,24 @@ def test_an_address_that_is_not_here_is_one_sentence(host: str) -> None:
     done = start("--host", host)
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0 and "--host" in done.stderr
+
+
+def test_a_folder_for_files_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import tempfile\n"
+        "def full(*_, **__): raise OSError(28, 'No space left on device')\n"
+        "tempfile.mkdtemp = full\n"
+    )
+    done = start(PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == "segdemo: No space left on device.\n"
+
+
+def test_a_mistyped_option_is_one_sentence() -> None:
+    done = start("--port", "abc")
+    assert done.returncode == 2
+    assert done.stderr.startswith("segdemo: ") and done.stderr.count("\n") == 1
 
 
 def test_it_starts_where_all_else_goes_through_a_proxy(tmp_path: Path) -> None:

@@ -467,12 +467,48 @@ def test_tiff_with_a_huge_tile(tmp_path: Path) -> None:
     assert "too large" in refusal(path)
 
 
-def test_jpeg_with_thousands_of_scans(tmp_path: Path) -> None:
-    data = encode(Image.fromarray(corners()), "JPEG", progressive=True)
-    scan = data[data.rindex(b"\xff\xda") : -2]
-    path = tmp_path / "scans.jpg"
-    path.write_bytes(data[:-2] + scan * 5000 + data[-2:])
-    assert "too many passes" in refusal(path)
+def costly_files() -> dict[str, bytes]:
+    """Files of a megabyte or so that Pillow would open for minutes, were they of 30."""
+    jpeg = encode(Image.fromarray(corners()), "JPEG", progressive=True)
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    gif = encode(Image.fromarray(corners()), "GIF")
+    start = gif.index(b"\x2c", 13 + (6 << (gif[10] & 7)))
+    offsets = struct.pack("<300000I", *range(300_000))
+    tags = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    entries.insert(6, struct.pack("<HHII", 273, 4, 300_000, 8 + 2 + 12 * 8 + 4))
+    return {
+        "scans.jpg": jpeg[:-2] + scan * 100 + jpeg[-2:],
+        "exif.jpg": jpeg[:2] + b"\xff\xe1\0\x0aExif\0\0ab" * 1000 + jpeg[2:],
+        "empty.jpg": jpeg[:2] + b"\xff\xfe\0\2" * 200_000 + jpeg[2:],
+        "fill.jpg": jpeg[:2] + b"\xff" * 200_000 + jpeg[2:],
+        "skipped.jpg": jpeg[:2] + b"\xff\xd0\xff\xff" * 100_000 + jpeg[2:],
+        "chunks.png": png(2, 2, *[chunk(b"prIv", b"")] * 200_000),
+        "comments.gif": gif[:start] + b"!\xfe\1a\0" * 1000 + gif[start:],
+        "comment.gif": gif[:start] + b"!\xfe" + b"\1a" * 1000 + b"\0" + gif[start:],
+        "strips.tif": b"II*\0" + struct.pack("<IH", 8, 8) + b"".join(entries) + bytes(4) + offsets,
+    }
+
+
+@pytest.mark.parametrize("name", costly_files())
+def test_a_file_that_is_made_to_cost_minutes_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(costly_files()[name])
+    assert "too many parts" in refusal(path)
+
+
+def test_what_cameras_add_to_a_photo_costs_nothing(tmp_path: Path) -> None:
+    """A colour profile in pieces, long Exif, a preview, and a film behind the photo."""
+    jpeg = encode(Image.fromarray(corners()), "JPEG", progressive=True, comment=b"c" * 1000)
+    pieces = b"".join(b"\xff\xe2\xff\xff" + bytes(65_533) for _ in range(20))
+    exif = b"\xff\xe1\xea\x62Exif\0\0" + bytes(60_000 - 8)
+    film = np.random.default_rng(1).bytes(3_000_000)
+    path = tmp_path / "motion.jpg"
+    path.write_bytes(jpeg[:2] + exif * 2 + pieces + jpeg[2:] + film)
+    check_close(load_image(path), corners(), 25)
+    comments = encode(Image.fromarray(corners()), "GIF", comment=b"c" * 20_000)
+    path.write_bytes(comments)
+    assert load_image(path).shape == corners().shape
 
 
 # --- what is no picture -------------------------------------------------------------------------

@@ -5,8 +5,10 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -47,7 +49,7 @@ from segdemo.overlay import outline
 from segdemo.registry import MODELS
 from segdemo.score import read_truth, score_photo
 from segdemo.service import Service
-from segdemo.ui import HEAD, JS, build_page
+from segdemo.ui import HEAD, JS, build_page, figures, models
 from segdemo.ui.components import TEXTS
 from segdemo.ui.inputs import Photo, Share
 from segdemo.weights import WeightsError, read_facts
@@ -340,11 +342,9 @@ def test_the_live_camera_ends_when_the_queue_is_full(page: Page) -> None:
     wait_for_answer(page, 3, "#live-viewer")
 
 
-def test_the_live_camera_stops_by_itself(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.setattr("segdemo.ui.page.LIVE_SECONDS", 3)
+@contextmanager
+def served_here(browser: Browser, folder: Path) -> Iterator[tuple[Page, Any]]:
+    """A page that is served by this process, and Gradio's app behind it."""
     built = build_page()
     app, address, _ = built.launch(
         prevent_thread_lock=True,
@@ -352,12 +352,24 @@ def test_the_live_camera_stops_by_itself(
         head=HEAD,
         js=JS,
         ssr_mode=False,
-        app_kwargs=Service(tmp_path).app_kwargs,
+        app_kwargs=Service(folder).app_kwargs,
     )
     context = browser.new_context()
     page = context.new_page()
     try:
         open_page(page, address)
+        yield page, app
+    finally:
+        context.close()
+        built.close()
+
+
+def test_the_live_camera_stops_by_itself(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("segdemo.ui.page.LIVE_SECONDS", 3)
+    with served_here(browser, tmp_path) as (page, app):
         open_tab(page, "Live camera")
         start_live(page)
         wait_for_answer(page, viewer="#live-viewer")
@@ -367,9 +379,37 @@ def test_the_live_camera_stops_by_itself(
         # What it saw is nowhere: a JPEG in base64 begins so.
         sessions = app.state_holder.session_data.values()
         assert sessions and not any("/9j/" in str(s.config_values) for s in sessions)
-    finally:
-        context.close()
-        built.close()
+
+
+def test_who_waits_for_weights_is_answered_when_they_are_there(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    half = SimpleNamespace(repo="somebody/segdemo-chair-unet", arrived=4e6, total=8e6)
+    monkeypatch.setitem(hub._under_way, half.repo, half)
+    with served_here(browser, tmp_path) as (page, _):
+        give(page, CHAIR)
+        expect(page.locator("#viewer .message")).to_contain_text("fetched")
+        half.arrived = 6e6
+        expect(page.locator("#viewer .message")).to_contain_text("75%")
+        monkeypatch.delitem(hub._under_way, half.repo)
+        wait_for_answer(page)
+
+
+def test_a_page_that_the_server_has_forgotten_goes_on(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an hour, or when a phone was asleep: Gradio deletes what it knows of a page."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with served_here(browser, tmp_path) as (page, app):
+        give(page, CHAIR)
+        wait_for_answer(page)
+        open_tab(page, "Compare")
+        first = page.locator("#compared img").first
+        before = first.get_attribute("src")
+        app.state_holder.session_data.clear()
+        give(page, CAR)
+        expect(first).not_to_have_attribute("src", before or "")
 
 
 @pytest.mark.parametrize("name", ["car-street", "living-room"])
@@ -733,6 +773,22 @@ def test_no_number_is_no_share() -> None:
     assert Share(0, 1, label="threshold").preprocess(1) == 1
     with pytest.raises(gr.Error, match="threshold must be a number from 0 to 1"):
         Share(0, 1, label="threshold").preprocess(float("nan"))  # clients send none, others may
+    with pytest.raises(gr.Error, match="threshold must be a number from 0 to 1"):
+        Share(0, 1, label="threshold").preprocess(10**400)
+
+
+def test_a_mask_that_is_gone_is_told_of_as_what_it_is(tmp_path: Path) -> None:
+    *_, scored, _ = figures.of_open_tab(
+        "score", CHAIR, "chair-unet", str(tmp_path / "mask"), None, 0.5
+    )
+    assert in_every_language(scored["error"]) and "A file that you gave" in scored["error"]
+
+
+def test_facts_that_lack_something_are_told_of(own_weights: Path) -> None:
+    facts = own_weights / "fcn.json"
+    facts.write_text(json.dumps({"model": "fcn", "classes": []}))
+    told, card = models.present("fcn")
+    assert in_every_language(told["error"]) and card == ""
 
 
 def test_a_frame_comes_inside_the_request_and_a_photo_does_not() -> None:

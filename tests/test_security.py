@@ -135,6 +135,8 @@ def test_a_name_is_only_a_name(name: str, visitor: Visitor, place: Place) -> Non
 
 PATHS = [
     "/etc/passwd",
+    "{files}/a/../photo.png",
+    "{trap}/../../../../../../../..{files}/photo.png",
     str(ROOT / "app.py"),
     str(ROOT / ".env"),
     "app.py",
@@ -181,6 +183,20 @@ def test_no_path_and_no_address_is_taken_for_a_photo(
         assert reply.status_code in (400, 404, 500) or is_sentence(visitor.answer(reply))
         assert "root:" not in reply.text and "argparse" not in reply.text
     assert trap[1] == []
+
+
+def test_an_address_is_refused_that_the_dots_in_it_lead_to_a_visitors_file(
+    visitor: Visitor,
+) -> None:
+    """By the gate itself: Gradio would ask for it, wherever it is."""
+    path = f"http://nosuch.invalid/../../../../../../../..{files_of(visitor)}/photo.png"
+    asked = visitor.ask(path)
+    assert asked.status_code == 400 and "addresses are not fetched" in asked.json()["detail"]
+    for written in (path, path.replace("..", "%2e%2e"), path.replace("../", "..%2f")):
+        # As it is: httpx would fold the dots.
+        url = visitor.http.base_url.copy_with(raw_path=f"/gradio_api/file={written}".encode())
+        reply = visitor.http.get(url)
+        assert reply.status_code == 403 and "not one of the page's" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path])

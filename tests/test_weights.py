@@ -120,6 +120,8 @@ def other_network(folder: Path) -> None:
         (lambda folder: (folder / "fcn.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "fcn.json").write_text("[1]"), "cannot be read"),
         (lambda folder: (folder / "fcn.json").write_text('{"hub": "me"}'), "cannot be read"),
+        (lambda folder: (folder / "fcn.json").write_text('{"hub": {"repo": 3}}'), "cannot be read"),
+        (lambda folder: (folder / "fcn.json").write_text("[" * 100_000), "cannot be read"),
         (lambda folder: (folder / "fcn.safetensors").unlink(), "are missing"),
         (cut, "not those that their facts describe"),
         (other_network, "do not fit the network of fcn"),

@@ -63,7 +63,7 @@ def of_model(spec: ModelSpec) -> Iterator[Row]:
     buffer, profile = BytesIO(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     photo.resize((640, 480)).save(buffer, "JPEG", icc_profile=profile.tobytes())  # as browsers do
     row = in_turn(
-        partial(frame, buffer.getvalue(), spec.name),
+        partial(live, buffer.getvalue(), spec.name),
         {"its network alone": partial(alone, runner.scores, x)},
     )
     yield replace(row, what="a live frame of 640x480, on the server", model=spec.name)
@@ -90,6 +90,12 @@ def simply(spec: ModelSpec, network: nn.Module, photo: NDArray[np.uint8]) -> NDA
         logits = F.interpolate(logits, photo.shape[:2], mode="bilinear")[0]
         labels = logits.argmax(0) if len(logits) > 1 else logits[0].sigmoid() >= 0.5
         return labels.to(torch.uint8).cpu().numpy()
+
+
+def live(photo: bytes, name: str) -> None:
+    """A frame of a live camera. Raises RuntimeError where the page would show an error."""
+    if told := frame(photo, name).get("error"):
+        raise RuntimeError(told)
 
 
 def to_files(path: Path, spec: ModelSpec) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from ..engine import EXAMPLE
 from ..registry import ModelSpec
+from ..service import past_proxies
 from .answers import to_files
 from .rows import Row, in_turn
 
@@ -27,12 +28,14 @@ ROOT = Path(__file__).parent.parent.parent
 IMPORTS = "import gradio, torch, torchvision"
 STATUS = Path("/proc/self/status")  # where the system has one
 STARTS = 3
+PATIENCE = 120  # seconds for a page to begin
 
 
 def of_page(specs: Sequence[ModelSpec]) -> Iterator[Row]:
     """What concerns the page as a whole; nothing where there is no app.py, as in a wheel."""
     if not (ROOT / "app.py").exists():
         return
+    past_proxies()
     starts, imports = [], []
     for _ in range(STARTS + 1):
         started = time.perf_counter()
@@ -112,11 +115,12 @@ def page() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"},
+        env=os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SHARE": "false"},
     )
+    started = time.monotonic()
     try:
         while not answers(address):
-            if process.poll() is not None:
+            if process.poll() is not None or time.monotonic() - started > PATIENCE:
                 raise RuntimeError("The page does not start; run python app.py to see why.")
             time.sleep(0.01)
         yield process, address

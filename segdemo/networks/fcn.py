@@ -18,10 +18,10 @@ def fully_convolutional(classifier: AlexNet | VGG | MobileNetV2) -> nn.Sequentia
     """A trained torchvision classifier, its Linear layers read as convolutions.
 
     Maps float [B, 3, 224, 224] to [B, classes, 1, 1], the classifier's own logits, and a larger
-    image to a map of logits, [B, classes, h, w]. `features` is the classifier's own;
-    the weights of its Linear layers are copies. Fixed-size layers fall
-    away: AlexNet's and VGG's adaptive pooling does nothing at 224 x 224; MobileNetV2's mean over
-    its 7 x 7 map becomes a sliding 7 x 7 mean.
+    image to a map of logits, [B, classes, h, w]. The first layer is the classifier's `features`
+    itself; the weights of its Linear layers are copies. Fixed-size layers fall away: AlexNet's and
+    VGG's adaptive pooling does nothing at 224 x 224; MobileNetV2's mean over its 7 x 7 map becomes
+    a sliding 7 x 7 mean.
     """
     layers: list[nn.Module] = [classifier.features]
     if isinstance(classifier, MobileNetV2):

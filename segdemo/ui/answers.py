@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,21 @@ def seen(photo: str) -> Photo:
     return PHOTOS.get(still_there(photo), lambda: read(photo), nullcontext())
 
 
-def look(photo: str | None, model: str) -> Iterator[Any]:
-    """Another photo or model: the viewer's value."""
+def look(photo: str | None, model: str) -> Any:
+    """Another photo or model: the viewer's value.
+
+    While the model's weights are fetched, how far that is; the browser asks again, since who
+    waited here would keep others from a model that is ready.
+    """
     if photo is None:
-        yield None
-        return
+        return None
     try:
-        refuse_if_late()  # not after the wait for weights, in which nobody has left
-        while told := under_way(model):
-            yield {"error": told}
-            time.sleep(1)
-        yield answer(predict_on(seen(photo), model))
+        if told := under_way(model):
+            return {"error": told, "again": time.monotonic()}
+        return answer(predict_on(seen(photo), model))
     except Exception as error:
         # Not raised: an error would leave the last photo's answer beside this photo.
-        yield {"error": sentence(error)}
+        return {"error": sentence(error)}
 
 
 def answer(prediction: Prediction) -> dict[str, Any]:

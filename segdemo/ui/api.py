@@ -8,26 +8,26 @@ from typing import Any
 
 import gradio as gr
 
-from ..engine import THRESHOLD
+from ..console import OPACITY, THRESHOLD
 from ..errors import sentence
 from ..exports import bundle
 from ..files import write_whole
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
-from ..predict import OPACITY, each_on, predict, read
+from ..predict import each_on, predict, read
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on
 from ..weights import WeightsError
 from .figures import MANY
-from .inputs import Photo, Share
+from .inputs import Photo, Photos, Share
 from .replies import fresh_folder, told
 
 
 def add_endpoints() -> None:
     with gr.Row(visible=False):
         photo, truth = Photo(label="photo"), Photo(label="truth")
-        photos = gr.File(label="photos", file_count="multiple")
+        photos = Photos(label="photos", file_count="multiple")
         model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
         threshold = Share(0, 1, THRESHOLD, label="threshold")
         opacity = Share(0, 1, OPACITY, label="opacity")

@@ -9,8 +9,8 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
+from ..console import OPACITY, THRESHOLD
 from ..data import IGNORE
-from ..engine import THRESHOLD
 from ..errors import sentence
 from ..exports import bundle
 from ..files import write_whole
@@ -18,7 +18,7 @@ from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
 from ..overlay import paint, resize, resize_labels, webp
-from ..predict import OPACITY, Prediction, each_on, predict, predict_on
+from ..predict import Prediction, each_on, predict, predict_on
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on, verdicts_of
@@ -30,19 +30,30 @@ MANY = 20  # photos at once
 PROGRESS = gr.Progress()
 
 
-def if_open(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, if the tab of that name is open; else nothing, as what it shows is out of date.
+def of_open_tab(
+    open_tab: str,
+    photo: str | None,
+    model: str,
+    truth: str | None,
+    names: list[str] | None,
+    threshold: float,
+) -> tuple[Any, ...]:
+    """What the tabs beside the viewer show: nothing, but for the open one, as it is out of date.
 
     What fails is told in the place of the figures.
     """
-
-    def run(open_tab: str, *inputs: Any) -> Any:
+    work: dict[str, Callable[[], Any]] = {
+        "compare": lambda: compare(photo, threshold),
+        "score": lambda: score(photo, model, truth, names, threshold),
+        "inside": lambda: look_inside(photo, model),
+    }
+    shown: dict[str, Any] = dict.fromkeys(work)
+    if open_tab in work:
         try:
-            return work(*inputs) if open_tab == name else None
+            shown[open_tab] = work[open_tab]()
         except Exception as error:
-            return {"error": sentence(error)}
-
-    return run
+            shown[open_tab] = {"error": sentence(error)}
+    return tuple(shown.values())
 
 
 def compare(photo: str | None, threshold: float) -> Any:

@@ -18,14 +18,17 @@ from ..weights import (
 
 def present(model: str) -> tuple[dict[str, Any], str]:
     """What model.js shows of a model's facts, and its card as Markdown."""
-    spec = find_model(model)
     try:
-        facts = read_facts(spec)
-        where = source(spec, facts)
-    except WeightsError as error:
+        spec = find_model(model)
+        return described(spec, read_facts(spec)), card(spec)
+    except Exception as error:  # facts that a person wrote may lack anything
         return {"error": sentence(error)}, ""
+
+
+def described(spec: ModelSpec, facts: Facts) -> dict[str, Any]:
+    """The facts in rows, and the curve. Raises WeightsError, KeyError."""
     rows = {
-        "fact_source": where,
+        "fact_source": source(spec, facts),
         "fact_size": ["megabytes", {"size": facts["bytes"] / 1e6}],
         "fact_parameters": ["millions", {"count": facts["parameters"] / 1e6}],
         "fact_input": ["pixels", {"size": facts["input"]["size"]}],
@@ -34,7 +37,7 @@ def present(model: str) -> tuple[dict[str, Any], str]:
         "fact_licence": facts["licence"],
         "fact_sha256": facts["sha256"],
     }
-    return {"title": spec.title, "rows": list(rows.items()), "curve": facts["curve"]}, card(spec)
+    return {"title": spec.title, "rows": list(rows.items()), "curve": facts["curve"]}
 
 
 def source(spec: ModelSpec, facts: Facts) -> Any:

@@ -1,6 +1,7 @@
 () => {
   const { language, make, t, translator } = window.segdemo;
-  const apps = document.querySelectorAll("gradio-app"); // the rest of the document may be others'
+  // The rest of the document may be others', with Gradio too.
+  const apps = [...document.querySelectorAll("gradio-app")].filter((app) => app.querySelector("#intro"));
   for (const app of apps) app.lang = language;
 
   // Gradio's own parts come in English, and Gradio knows no Vietnamese: replace the texts we know.
@@ -23,7 +24,9 @@
   }
   const put = (node) => {
     const element = node instanceof Text ? node.parentElement : node;
-    if (!(element instanceof Element) || element.closest(LEFT)) return;
+    if (!(element instanceof Element)) return;
+    if (element.id === "card") element.lang = "en"; // no card is translated
+    if (element.closest(LEFT)) return;
     if (node instanceof Text) {
       const words = node.data.trim().replace(/\s+/g, " ");
       const ours = words && inOurs(words);

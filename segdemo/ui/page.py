@@ -1,19 +1,16 @@
 """The page: layout first, wiring last."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from ..console import OPACITY, THRESHOLD
 from ..embed import iframe, web_component
-from ..engine import THRESHOLD
-from ..predict import OPACITY
 from ..registry import MODELS
 from . import answers, examples, figures, models
 from .api import add_endpoints
 from .components import HERE, TEXTS, drawn
-from .inputs import Photo
+from .inputs import Photo, Share
 
 ENGLISH = TEXTS["en"]  # page.js puts the visitor's language in its place
 LIVE_SECONDS = 120
@@ -21,8 +18,6 @@ QUEUE = 64  # who would be further back is told at once that the page is busy
 
 # Events of the page are no endpoints for programs. Those that may run a network wait in its queue.
 AT_ONCE: dict[str, Any] = {"api_visibility": "private", "queue": False}
-# What sets a State whose change is listened for: Gradio sees that after queued events only.
-TOLD: dict[str, Any] = {"api_visibility": "private"}
 NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "network"}
 
 # What an event shows that never ran: the queue was full, or the server is away.
@@ -89,8 +84,11 @@ def viewer(elem_id: str, *, live: bool) -> gr.HTML:
 
 def add_photo_tab() -> gr.HTML:
     """One photo, seen in every way. Returns the choice of the model."""
-    threshold = gr.State(THRESHOLD)
-    names = gr.State(None)  # what the values of the true mask stand for, where that is known
+    # In the browser, and no gr.State: that is lost after an hour, or when a phone was asleep.
+    threshold = Share(0, 1, THRESHOLD, label="threshold", visible="hidden")
+    names = gr.JSON(visible="hidden")  # what the values of the true mask stand for, if it is known
+    open_tab = gr.Textbox("see", visible="hidden")
+    changes = gr.Number(0, visible="hidden")  # counts how often what is open went out of date
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280, scale=2):
             photo = Photo(
@@ -122,7 +120,7 @@ def add_photo_tab() -> gr.HTML:
 
     # One event for all causes, so that answers come in order and the last one counts.
     looked = gr.on(
-        [photo.change, model.change],
+        [photo.change, model.change, seen.retry],
         answers.look,
         [photo, model],
         seen,
@@ -130,30 +128,22 @@ def add_photo_tab() -> gr.HTML:
         **NETWORK,
     )
     # The other tabs are worked out when they are looked at, and again after a change.
-    open_tab, changes = gr.State("see"), gr.State(0)
     rest = [compared, scored, inside]
     looked.failure(None, None, [seen, *rest], js=f"() => Array(4).fill({NOT_ANSWERED})")
-    told = looked.then(lambda n, tab: n + (tab != "see"), [changes, open_tab], changes, **TOLD)
-    told.failure(None, None, rest, js=f"() => Array(3).fill({NOT_ANSWERED})")
-    see_tab.select(lambda: "see", None, open_tab, trigger_mode="always_last", **TOLD)
-    scores = [photo, model, truth, names, threshold]
-    others: list[tuple[gr.Tab, str, Callable[..., Any], list[gr.Component], gr.HTML]] = [
-        (compare_tab, "compare", figures.compare, [photo, threshold], compared),
-        (score_tab, "score", figures.score, scores, scored),
-        (inside_tab, "inside", figures.look_inside, [photo, model], inside),
-    ]
-    for tab, name, work, inputs, output in others:
-        opened = tab.select(partial(str, name), None, open_tab, trigger_mode="always_last", **TOLD)
-        worked = gr.on(
-            [open_tab.change, changes.change, *([truth.change] if output is scored else [])],
-            figures.if_open(name, work),
-            [open_tab, *inputs],
-            output,
-            trigger_mode="always_last",
-            **NETWORK,
-        )
-        for event in (opened, worked):
-            event.failure(None, None, output, js=f"() => ({NOT_ANSWERED})")
+    looked.then(None, [changes, open_tab], changes, js="(n, tab) => n + (tab !== 'see')")
+    truth.change(None, [changes, open_tab], changes, js="(n, tab) => n + (tab === 'score')")
+    tabs = {"see": see_tab, "compare": compare_tab, "score": score_tab, "inside": inside_tab}
+    for name, tab in tabs.items():
+        tab.select(None, None, open_tab, js=f"() => '{name}'")
+    worked = gr.on(
+        [open_tab.change, changes.change],
+        figures.of_open_tab,
+        [open_tab, photo, model, truth, names, threshold],
+        rest,
+        trigger_mode="always_last",
+        **NETWORK,
+    )
+    worked.failure(None, None, rest, js=f"() => Array(3).fill({NOT_ANSWERED})")
     seen.take(
         answers.take,
         [photo, model],

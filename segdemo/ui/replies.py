@@ -8,7 +8,6 @@ import gradio as gr
 
 from ..errors import sentence
 from ..images import BadImage
-from .components import TEXTS
 
 
 def told(error: Exception) -> gr.Error:
@@ -18,11 +17,11 @@ def told(error: Exception) -> gr.Error:
     )
 
 
-def still_there(photo: str) -> str:
-    """The path of a visitor's photo. Raises BadImage where it was deleted since."""
-    if not Path(photo).is_file():
-        raise BadImage(TEXTS["en"]["gone"])
-    return photo
+def still_there(path: str) -> str:
+    """The path of a visitor's photo or mask. Raises BadImage where it was deleted since."""
+    if not Path(path).is_file():
+        raise BadImage("A file that you gave is no longer kept here: give it again.")
+    return path
 
 
 def fresh_folder() -> Path:

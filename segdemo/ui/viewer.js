@@ -216,7 +216,9 @@ async function update() {
     shown = null;
     done();
     message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
-    return value && !props.live && come();
+    if (value?.again) setTimeout(() => trigger("retry"), 1000);
+    else if (value && !props.live) come();
+    return;
   }
   // Frames may come faster than they are decoded: the latest is taken up when this one is done.
   if (props.live && busy) return later++;

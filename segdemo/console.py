@@ -1,0 +1,25 @@
+"""What terminal and page have in common: the usual values, and how it is said what is wrong.
+
+Neither torch nor gradio is imported here: a mistyped option is answered at once.
+"""
+
+import argparse
+import sys
+from typing import NoReturn
+
+THRESHOLD = 0.5  # the probability from which on a pixel counts, for a model of one class
+OPACITY = 0.6  # of the paint over the photo
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse's own would print the usage too."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{message}; see {self.prog} --help")
+        sys.exit(2)
+
+
+def complain(words: str) -> None:
+    """Say in one line on stderr what is wrong, whatever names of files are in it."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    print(f"segdemo: {line}", file=sys.stderr)
