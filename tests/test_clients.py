@@ -1,13 +1,15 @@
-"""Other programs that use the page: each gives a photo and gets the mask. Python's is elsewhere."""
+"""Other programs that use the page: the code that it shows gives a photo and gets the mask."""
 
 import ast
 import asyncio
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import httpx
@@ -19,36 +21,38 @@ from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
 
 import segdemo
+from segdemo.ui.components import HERE
 
-JAVASCRIPT = Path(sys.prefix, "js/node_modules/@gradio/client/dist/index.js")  # put by run.sh
+SNIPPETS = HERE / "snippets"
+JAVASCRIPT = Path(sys.prefix, "js/node_modules")  # put by run.sh
 
 
-def output(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+def run(url: str, folder: Path, snippet: str, *command: str) -> str:
+    """What that code of the page prints, in a folder with a photo."""
+    Image.open(CHAIR).save(folder / "photo.jpg", quality=95)
+    code = (SNIPPETS / f"{snippet}.txt").read_text("utf-8")
+    code = code.replace("{place}", url.rstrip("/")).replace("{model}", "fcn")
+    script = folder / "snippet.mjs"
+    script.write_text(code, "utf-8")
+    done = subprocess.run(
+        [*command, script], cwd=folder, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def expect_the_mask(path: Path, report: dict[str, object]) -> None:
-    expected = segdemo.segment(CHAIR, "fcn")
-    assert np.array_equal(np.asarray(Image.open(path)), expected.labels)
-    assert report["model"] == "fcn" and report["size"] == [640, 480]
+def expect_the_mask(mask: bytes, photo: str | Path) -> None:
+    expected = segdemo.segment(photo, "fcn")
+    assert np.array_equal(np.asarray(Image.open(BytesIO(mask))), expected.labels)
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl on this machine")
 def test_curl(url: str, tmp_path: Path) -> None:
-    api = f"{url}gradio_api"
-    (path,) = json.loads(output("curl", "-sf", "-F", f"files=@{CHAIR}", f"{api}/upload"))
-    photo = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    sent = json.dumps({"data": [photo, "fcn", 0.5, 0.6]})
-    headers = ("-H", "Content-Type: application/json")
-    call = output("curl", "-sf", *headers, "-d", sent, f"{api}/call/segment")
-    told = output("curl", "-sfN", f"{api}/call/segment/{json.loads(call)['event_id']}")
-    event, data = told.strip().split("\n")[-2:]
+    event, data = run(url, tmp_path, "curl", "sh").strip().split("\n")[-2:]
     assert event == "event: complete"
     _, mask, report = json.loads(data.removeprefix("data: "))
-    output("curl", "-sf", "-o", tmp_path / "mask.png", mask["url"])
-    expect_the_mask(tmp_path / "mask.png", report)
+    assert report["model"] == "fcn" and report["size"] == [640, 480]
+    expect_the_mask(httpx.get(mask["url"]).content, tmp_path / "photo.jpg")
 
 
 @pytest.mark.skipif(
@@ -56,12 +60,23 @@ def test_curl(url: str, tmp_path: Path) -> None:
     reason="there is no Node.js 18 with @gradio/client on this machine",
 )
 def test_javascript(url: str, tmp_path: Path) -> None:
-    script, mask = Path(__file__).with_name("client.mjs"), tmp_path / "mask.png"
-    report = json.loads(output("node", script, JAVASCRIPT, url, CHAIR, mask))
-    expect_the_mask(mask, report)
+    (tmp_path / "node_modules").symlink_to(JAVASCRIPT)
+    told = run(url, tmp_path, "javascript", "node")
+    assert "model: 'fcn'" in told
+    mask = re.search(r"http://\S+", told)
+    assert mask
+    expect_the_mask(httpx.get(mask[0]).content, tmp_path / "photo.jpg")
 
 
-def test_mcp(tmp_path: Path) -> None:
+def test_python(url: str, tmp_path: Path) -> None:
+    told = re.search(r"^({.*}) (.+)$", run(url, tmp_path, "python", sys.executable), re.MULTILINE)
+    assert told
+    report, mask = told.groups()
+    assert ast.literal_eval(report)["model"] == "fcn"
+    expect_the_mask(Path(mask).read_bytes(), tmp_path / "photo.jpg")
+
+
+def test_mcp() -> None:
     """A tool for assistants, with the photo inside the call; addresses are fetched for nobody."""
     inside = f"data:image/webp;base64,{base64.b64encode(CHAIR.read_bytes()).decode()}"
 
@@ -84,5 +99,6 @@ def test_mcp(tmp_path: Path) -> None:
         with pytest.raises(ExceptionGroup) as refused:
             pool.submit(asyncio.run, segment(page, f"{page}config")).result()
         assert "400 Bad Request" in str(refused.value.exceptions[0])
-        (tmp_path / "mask.png").write_bytes(httpx.get(files[1]["url"]).content)
-    expect_the_mask(tmp_path / "mask.png", files[2])
+        mask = httpx.get(files[1]["url"]).content
+    expect_the_mask(mask, CHAIR)
+    assert files[2]["model"] == "fcn"
