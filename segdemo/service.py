@@ -151,7 +151,8 @@ class Gate:
         path = scope["path"]
         request = scope["segdemo"] = Request(secrets.token_hex(4), time.monotonic())
         reply = Reply(send, path, request)
-        counted = path.startswith("/gradio_api") and not path.startswith(LASTING)
+        lasts = scope["method"] == "GET" and path.startswith(LASTING)
+        counted = path.startswith("/gradio_api") and not lasts
         self.service.running += counted
         try:
             receive = await self.let_in(scope, receive)
