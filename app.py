@@ -108,14 +108,17 @@ def main() -> None:
     try:
         with own_folder() as files:
             serve(files, options, stop)
-    except (MissingPackage, OSError) as error:
-        told = in_words(error, options.port) if isinstance(error, OSError) else error
-        complain(str(told))
+    except MissingPackage as error:
+        complain(str(error))
+        sys.exit(2)
+    except OSError as error:  # a full disk, a damaged clone
+        place = f"{error.filename}: " if error.filename else ""
+        complain(f"{place}{error.strerror or error}")
         sys.exit(2)
 
 
 def serve(files: Path, options: argparse.Namespace, stop: threading.Event) -> None:
-    """The page, until it is to stop. Raises MissingPackage, OSError where it cannot begin.
+    """The page, until it is to stop. Raises MissingPackage, OSError.
 
     files: the folder for what visitors send and get.
     """
@@ -124,9 +127,13 @@ def serve(files: Path, options: argparse.Namespace, stop: threading.Event) -> No
     show_ours(ENGLISH["title"], ENGLISH["intro"], TEXTS)
     page = build_page()
     sweeper = Sweeper(files)
-    check_address(options.host, options.port)
     service = Service(files, metrics_of(page, sweeper))
-    launch(page, service, options)
+    try:
+        check_address(options.host, options.port)
+        launch(page, service, options)
+    except OSError as error:
+        complain(in_words(error, options.port))
+        sys.exit(2)
     threading.Thread(target=warm_up, daemon=True).start()
     sweeper.start()
     try:

@@ -114,8 +114,12 @@ def parser() -> Parser:
     command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files of any kind")
     command.add_argument("--model", default="chair-unet", metavar="NAME", help="(chair-unet)")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if needed")
-    command.add_argument("--threshold", type=share, default=THRESHOLD, help="0..1, for the U-Nets")
-    command.add_argument("--opacity", type=share, default=OPACITY, help="0..1, of the paint")
+    command.add_argument(
+        "--threshold", type=share, default=THRESHOLD, help=f"0..1, for the U-Nets ({THRESHOLD})"
+    )
+    command.add_argument(
+        "--opacity", type=share, default=OPACITY, help=f"0..1, of the paint ({OPACITY})"
+    )
 
     command = commands.add_parser("evaluate", help="score a model against true masks")
     command.set_defaults(run=run_evaluate)

@@ -5,6 +5,7 @@ Neither torch nor gradio is imported here: a mistyped option is answered at once
 
 import argparse
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 THRESHOLD = 0.5  # the probability from which on a pixel counts, for a model of one class
@@ -22,4 +23,6 @@ class Parser(argparse.ArgumentParser):
 def complain(words: str) -> None:
     """Say in one line on stderr what is wrong, whatever names of files are in it."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
-    print(f"segdemo: {line}", file=sys.stderr)
+    if sys.stderr:  # it may be closed
+        with suppress(OSError):
+            print(f"segdemo: {line}", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from pillow_heif import register_heif_opener
 
-from .costly import is_costly
+from .costly import is_costly, tags_are_costly
 from .profiles import in_srgb
 
 MAX_BYTES = 30_000_000  # a 50-megapixel phone JPEG is about 20 MB, and the file is held in memory
@@ -22,6 +22,7 @@ MAX_PIXELS = 50_000_000  # the largest usual phone and camera photos
 MAX_SIDE = 20_000  # panoramas fit; a strip a million pixels long is no photo and upsets resizing
 # What cameras, phones and browsers save. Few, because every decoder is a door for hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+MAX_PROFILE = 200_000  # letters of Exif in a PNG's text; photos have up to 130,000
 BAND = 512  # rows of what is converted at a time
 SMALL = 4_000_000  # pixels; larger pictures take much memory, so few are decoded at the same time
 LARGE = threading.BoundedSemaphore(2)
@@ -263,6 +264,11 @@ def _kind(data: bytes) -> str:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """What turns a stored picture upright."""
     try:
+        exif = image.info.get("exif") or b""
+        # As ImageMagick writes it into PNG: hexadecimal, in lines.
+        text = image.info.get("Raw profile type exif") or ""
+        if tags_are_costly(exif) or len(text) > MAX_PROFILE:
+            return None
         return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a photo with broken EXIF, which raises anything, is still a good photo
         return None

@@ -378,8 +378,7 @@ def in_words(error: OSError, port: int | None) -> str:
         return "There is no such address on this machine: choose another with --host."
     if isinstance(error, PermissionError):
         return "This port needs more rights: choose one from 1024 on with --port."
-    # Gradio's own, where none of its hundred ports is free, has no number.
-    if error.errno not in (None, errno.EADDRINUSE):
+    if error.errno != errno.EADDRINUSE and "empty port" not in str(error):  # Gradio's own
         return f"{error.strerror or error}."
     which = f"Port {port} is" if port else "All ports that were tried are"
     return f"{which} in use: choose another with --port."

@@ -4,8 +4,9 @@ import os
 import random
 import re
 import struct
+import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -473,10 +474,6 @@ def costly_files() -> dict[str, bytes]:
     scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
     gif = encode(Image.fromarray(corners()), "GIF")
     start = gif.index(b"\x2c", 13 + (6 << (gif[10] & 7)))
-    offsets = struct.pack("<300000I", *range(300_000))
-    tags = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1}
-    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
-    entries.insert(6, struct.pack("<HHII", 273, 4, 300_000, 8 + 2 + 12 * 8 + 4))
     return {
         "scans.jpg": jpeg[:-2] + scan * 100 + jpeg[-2:],
         "exif.jpg": jpeg[:2] + b"\xff\xe1\0\x0aExif\0\0ab" * 1000 + jpeg[2:],
@@ -486,8 +483,39 @@ def costly_files() -> dict[str, bytes]:
         "chunks.png": png(2, 2, *[chunk(b"prIv", b"")] * 200_000),
         "comments.gif": gif[:start] + b"!\xfe\1a\0" * 1000 + gif[start:],
         "comment.gif": gif[:start] + b"!\xfe" + b"\1a" * 1000 + b"\0" + gif[start:],
-        "strips.tif": b"II*\0" + struct.pack("<IH", 8, 8) + b"".join(entries) + bytes(4) + offsets,
+        "strips.tif": tiff(64, strips=struct.pack("<300000I", *range(300_000))),
+        "short.tif": tiff(64, of_type=1, strips=bytes(300_000)),
+        "tags.tif": tiff(64, strips=bytes(4), more=200 * [(700, 1_000_000)]) + bytes(1_000_000),
+        "tags.jpg": jpeg[:2] + segments(pointing(2_000, 600_000)) + jpeg[2:],
+        "mpf.jpg": jpeg[:2] + b"\xff\xe2\xff\xf0MPF\0" + pointing(900, 60_000) + jpeg[2:],
     }
+
+
+def tiff(side: int, strips: bytes, of_type: int = 4, more: Sequence[tuple[int, int]] = ()) -> bytes:
+    """A grey TIFF whose strips begin there, and with further tags of so many bytes each."""
+    tags = {256: side, 257: side, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    count = len(strips) // (4 if of_type == 4 else 1)
+    end = 8 + 2 + 12 * (len(entries) + 1 + len(more)) + 4
+    entries.insert(4, struct.pack("<HHII", 273, of_type, count, end))
+    entries += [struct.pack("<HHII", tag, 7, size, end) for tag, size in more]
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(entries) + bytes(4) + strips
+
+
+def pointing(tags: int, size: int) -> bytes:
+    """Exif of so many tags that all point at the same bytes."""
+    entries = b"".join(struct.pack("<HHII", 1000 + i, 7, size, 8) for i in range(tags))
+    exif = b"II*\0" + struct.pack("<IH", 8, tags) + entries + bytes(4)
+    return exif + bytes(max(0, size - len(exif)))
+
+
+def segments(exif: bytes) -> bytes:
+    """In a JPEG."""
+    parts = [exif[place : place + 60_000] for place in range(0, len(exif), 60_000)]
+    return b"".join(
+        b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts
+    )
 
 
 @pytest.mark.parametrize("name", costly_files())
@@ -506,9 +534,27 @@ def test_what_cameras_add_to_a_photo_costs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "motion.jpg"
     path.write_bytes(jpeg[:2] + exif * 2 + pieces + jpeg[2:] + film)
     check_close(load_image(path), corners(), 25)
-    comments = encode(Image.fromarray(corners()), "GIF", comment=b"c" * 20_000)
-    path.write_bytes(comments)
-    assert load_image(path).shape == corners().shape
+    others = {
+        "a burst": jpeg * 20,
+        "a comment": encode(Image.fromarray(corners()), "GIF", comment=b"c" * 20_000),
+        "padding": encode(Image.fromarray(corners()), "PNG") + bytes(2_000_000),
+        "broken Exif": jpeg[:2] + segments(pointing(3, 4_000)[:200]) + jpeg[2:],
+    }
+    for name, data in others.items():
+        path.write_bytes(data)
+        assert load_image(path).shape == corners().shape, name
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
+def test_exif_that_would_fill_the_memory_is_not_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(encode(Image.fromarray(corners()), kind, exif=pointing(900, 1_000_000)))
+    tracemalloc.start()
+    try:
+        assert load_image(path).shape == corners().shape
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
 
 
 # --- what is no picture -------------------------------------------------------------------------

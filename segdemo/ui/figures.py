@@ -14,6 +14,7 @@ from ..data import IGNORE
 from ..errors import sentence
 from ..exports import bundle
 from ..files import write_whole
+from ..hub import under_way
 from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
@@ -50,7 +51,9 @@ def of_open_tab(
     shown: dict[str, Any] = dict.fromkeys(work)
     if open_tab in work:
         try:
-            shown[open_tab] = work[open_tab]()
+            # Who waited here would keep others from a model that is ready.
+            told = open_tab != "compare" and under_way(model)
+            shown[open_tab] = {"error": told} if told else work[open_tab]()
         except Exception as error:
             shown[open_tab] = {"error": sentence(error)}
     return tuple(shown.values())
@@ -60,8 +63,13 @@ def compare(photo: str | None, threshold: float) -> Any:
     """The same photo through every model, side by side."""
     if photo is None:
         return None
-    figures, missing = [], []
-    for name, found in each_on(seen(photo), MODELS, threshold):
+    figures, missing, there = [], [], []
+    for name, spec in MODELS.items():
+        if told := under_way(name):
+            missing.append({"name": spec.title, "value": told})
+        else:
+            there.append(name)
+    for name, found in each_on(seen(photo), there, threshold):
         if isinstance(found, Prediction):
             figures.append(beside(found))
         else:

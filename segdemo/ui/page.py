@@ -130,8 +130,13 @@ def add_photo_tab() -> gr.HTML:
     # The other tabs are worked out when they are looked at, and again after a change.
     rest = [compared, scored, inside]
     looked.failure(None, None, [seen, *rest], js=f"() => Array(4).fill({NOT_ANSWERED})")
-    looked.then(None, [changes, open_tab], changes, js="(n, tab) => n + (tab !== 'see')")
-    truth.change(None, [changes, open_tab], changes, js="(n, tab) => n + (tab === 'score')")
+    state = [changes, open_tab]
+    waited = "(n, tab, answer) => n + (tab !== 'see' && !answer?.again)"
+    looked.then(None, [*state, seen], changes, js=waited)
+    gr.on(
+        [truth.change, names.change], None, state, changes, js="(n, tab) => n + (tab === 'score')"
+    )
+    threshold.change(None, state, changes, js="(n, tab) => n + ['compare', 'score'].includes(tab)")
     tabs = {"see": see_tab, "compare": compare_tab, "score": score_tab, "inside": inside_tab}
     for name, tab in tabs.items():
         tab.select(None, None, open_tab, js=f"() => '{name}'")
@@ -156,7 +161,7 @@ def add_photo_tab() -> gr.HTML:
     # What comes from an example goes when the visitor brings something. Who brings both may begin
     # with the mask; and Gradio clears, before a camera is chosen, what is empty too.
     gr.on([photo.upload, photo.clear], without_example, names, [truth, names], **AT_ONCE)
-    gr.on([truth.upload, truth.clear], lambda: None, None, names, **AT_ONCE)
+    gr.on([truth.upload, truth.clear], None, None, names, js="() => null")
     chosen = [photo, model, truth, names]
     picked = shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)
     picked.failure(None, None, seen, js=f"() => ({NOT_ANSWERED})")

@@ -12,6 +12,7 @@ let peek = false; // the photo alone, as long as a pointer or the space bar is d
 let turn = 0; // counts the answers
 let busy = false; // an answer is being decoded
 let later = 0; // how many came meanwhile
+let again = 0; // the timer by which the server is asked once more, while weights are fetched
 let frames = []; // when the last answers came, for frames per second
 
 sliders.opacity.value = props.opacity;
@@ -212,11 +213,12 @@ function done() {
 async function update() {
   const value = props.value;
   const mine = ++turn;
+  clearTimeout(again);
   if (!value?.photo) {
     shown = null;
     done();
     message(value?.error ? say(value.error) : t(props.waiting), value?.error ? "error" : "empty");
-    if (value?.again) setTimeout(() => trigger("retry"), 1000);
+    if (value?.again) again = setTimeout(() => trigger("retry"), 1000);
     else if (value && !props.live) come();
     return;
   }
