@@ -26,6 +26,10 @@ pipeline_tag: image-segmentation
 
 {finds}
 
+## Data and licence
+
+Learned from {data}; may be used for what their terms allow.
+
 ## Figures
 
 {begin}
@@ -65,7 +69,9 @@ def read_card(spec: ModelSpec) -> str:
     """The card as it is, or an empty one. Raises CardError."""
     path = card_path(spec)
     if not path.is_file():
-        return NEW.format(name=spec.name, title=spec.title, finds=spec.finds, begin=BEGIN, end=END)
+        names = {"name": spec.name, "title": spec.title, "finds": spec.finds}
+        data = ", ".join(read_facts(spec)["data"])
+        return NEW.format(**names, data=data, begin=BEGIN, end=END)
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -77,11 +83,10 @@ def filled(text: str, spec: ModelSpec, facts: Facts) -> str:
     scored = tested(facts)
     try:
         card = ModelCard(text)
-        others = [r for r in card.data.get("eval_results") or [] if r.dataset_name not in scored]
     except Exception as error:  # broad: YAML that is not as it should be raises almost anything
         raise CardError(f"The front matter of {card_path(spec)} cannot be read.") from error
     card.data["model_name"] = spec.name
-    card.data["eval_results"] = others + [
+    card.data["eval_results"] = [
         EvalResult(
             task_type="image-segmentation",
             dataset_type=name,

@@ -6,6 +6,7 @@ size of its image. A model finds its classes there by name; every other class is
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,9 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
     for image, mask in zip(found, masks, strict=True):
         if not mask.is_file():
             raise DataError(f"The image {image} has no mask {mask}.")
+    for mask, images in Counter(masks).items():
+        if images > 1:
+            raise DataError(f"{images} images have the one mask {mask}: rename all but one.")
     return Folder(root.resolve().name, split, tuple(found), masks, table, named)
 
 

@@ -102,7 +102,7 @@ def publish(
     the Space has it, or the free CPU. Raises PublishError, WeightsError.
     """
     specs, api, repo = list(specs), HfApi(), namespace
-    contents = [model_files(spec, namespace) for spec in specs]
+    contents = [model_files(spec, f"{namespace}/{SPACE}" if space else "") for spec in specs]
     try:
         check_token(api, namespace)
         changes = []
@@ -159,7 +159,7 @@ def check_token(api: HfApi, namespace: str) -> None:
         raise PublishError(f"HF_TOKEN may write to {', '.join(names)}, not to {namespace}.")
 
 
-def model_files(spec: ModelSpec, namespace: str) -> Files:
+def model_files(spec: ModelSpec, space: str) -> Files:
     """What the repository of a model holds. Raises PublishError, WeightsError."""
     facts, card = read_facts(spec), card_path(spec)
     if not card.is_file():
@@ -169,17 +169,19 @@ def model_files(spec: ModelSpec, namespace: str) -> Files:
     return {
         FILE: find_weights(spec),
         "config.json": facts_text(config),
-        "README.md": (card.read_text("utf-8") + how_to_use(spec, namespace)).encode(),
+        "README.md": (card.read_text("utf-8") + how_to_use(spec, space)).encode(),
         **{path.name: path for path in pictures(spec)},
     }
 
 
-def how_to_use(spec: ModelSpec, namespace: str) -> str:
-    """What a card says to those who find it on the Hub."""
+def how_to_use(spec: ModelSpec, space: str) -> str:
+    """What a card says to those who find it on the Hub. space: its name, if there is one."""
+    package = "These are weights for the package segdemo."
+    page = f"The Space `{space}` is the page that shows it, and the package that it belongs to."
     return f"""
 ## How to use it
 
-The Space `{namespace}/{SPACE}` is the page that shows it, and the package that it belongs to. In a
+{page if space else package} In a
 clone of that, set up as it says there:
 
 ```

@@ -85,7 +85,8 @@ class Draw:
             present[row, [c for c in np.unique(folder.labels(index)) if c != IGNORE]] = True
         present[:, 0] = ~present[:, 1:].any(axis=1)
         if not present[:, 1:].any():
-            raise DataError(f"No mask shows any of {', '.join(spec.classes[1:])}.")
+            names = ", ".join(spec.classes[1:])
+            raise DataError(f"No mask shows any of {names}; what is `ignore_index` counts nowhere.")
         ends = np.cumsum([len(folder) for folder in folders])
         groups = np.split(present, ends[:-1]) if shares else [present]
         weighted = zip(shares or (1.0,), groups, strict=True)

@@ -71,13 +71,13 @@ def train(
     if not folders:
         where = ", ".join(str(root / "train" / "images") for root in roots)
         raise DataError(f"There are no images in {where}.")
-    val = open_folders(roots, "val", spec)
-    open_folders(roots, "test", spec)
+    val, test = (open_folders(roots, split, spec) for split in ("val", "test"))
     place = pick_device(device)
     fast = fast_dtype(place)
     seen = [[folder.name, len(folder)] for folder in folders]
     # What is wrong is told now, and not when there is something to lose.
-    for folder, index in tqdm(places(val), desc="reading val", leave=False, disable=None):
+    photos = places([*folders, *val, *test])
+    for folder, index in tqdm(photos, desc="reading photos", leave=False, disable=None):
         folder.sample(index)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out):
@@ -408,8 +408,7 @@ def ship(
     """Write the weights and their facts, score them as they were written, return the facts."""
     path = out / f"{spec.name}.safetensors"
     half = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in network.state_dict().items()
+        name: halved(tensor).cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     write_whole(path, save(half))  # save_file would let nobody else read it
     facts: Facts = {
@@ -424,7 +423,7 @@ def ship(
         "recipe": recipe_facts(recipe),
         "minutes": round(state["seconds"] / 60, 1),
         "date": datetime.now(UTC).date().isoformat(),
-        "licence": "research and demonstration only: see the card for the data and their terms",
+        "licence": "what the terms of the data allow: see the card",
         "curve": state["curve"],
         "figures": {},
     }
@@ -434,3 +433,9 @@ def ship(
         if open_folders(roots, split, spec):
             record(spec, score(spec, shipped, roots, split), out)
     return read_facts(spec, out)
+
+
+def halved(tensor: Tensor) -> Tensor:
+    """In half precision, but for what that cannot hold, as variances of BatchNorm above 65504."""
+    half = tensor.half() if tensor.is_floating_point() else tensor
+    return half if half.isfinite().all() else tensor

@@ -105,6 +105,10 @@ def describe(root: Path, text: str) -> None:
             "names none of the classes of chair-unet: chair.",
         ),
         (lambda root: (root / "train/masks/2.png").unlink(), "has no mask"),
+        (
+            lambda root: (root / "train/images/2.jpg").write_bytes(b"another"),
+            "2 images have the one mask",
+        ),
     ],
 )
 def test_a_folder_that_cannot_be_used_says_why(make_folder: MakeFolder, spoil, says) -> None:

@@ -35,6 +35,7 @@ from segdemo.train import (
     build,
     crop_size,
     follow,
+    halved,
     parameter_groups,
     schedule,
     segmentation_loss,
@@ -640,6 +641,51 @@ def test_a_teacher_of_another_stride_is_shown_what_its_student_is(
     recipe = replace(TINY, sizes=(40,), teacher="fcn", architecture=PLAIN | {"levels": 2})
     facts = train(CHAIR, [make_folder()], tmp_path, recipe, device="cpu")
     assert len(facts["curve"]) == 2
+
+
+def test_what_a_teacher_hints_at_is_learned(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder()
+    for teacher in ("none", "fcn"):
+        recipe = replace(TINY, teacher=teacher, lr=0.1)
+        train(CHAIR, [root], tmp_path / teacher, recipe, device="cpu")
+    alone, taught = (load_file(tmp_path / d / "chair-unet.safetensors") for d in ("none", "fcn"))
+    assert any(not torch.allclose(alone[key], taught[key], atol=1e-3) for key in alone)
+
+
+def test_an_encoder_learns_at_its_own_rate(make_folder: MakeFolder, tmp_path: Path) -> None:
+    small = {"width": 0.125}
+    recipe = replace(TINY, architecture=small, encoder_lr=0.0, weight_decay=0.0, lr=0.1)
+    root = make_folder(classes=["background", "car"])
+    train(CAR, [root], tmp_path, recipe, device="cpu")
+    torch.manual_seed(recipe.seed)
+    first, learned = build(CAR, recipe), load_file(tmp_path / "car-unet-vgg16.safetensors")
+    for name, parameter in first.named_parameters():
+        same = torch.allclose(parameter.detach(), learned[name].float(), atol=1e-3)
+        assert same or not name.startswith("features."), name
+    assert not torch.allclose(first.score.weight.detach(), learned["score.weight"].float())
+
+
+def test_a_photo_is_said_to_be_of_its_own_folder(make_folder: MakeFolder) -> None:
+    folders = open_folders([make_folder("one"), make_folder("two", photos=5)], "train", CHAIR)
+    draw = Draw(folders, CHAIR, 16, 0.5, (), seed=3)
+    here = [int(place >= len(folders[0])) for place, *_ in draw.keys(7, 32)]
+    assert draw.folders(7) == here and set(here) == {0, 1}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_photo_that_cannot_be_read_is_told_of_before_the_first_step(
+    split: str, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder()
+    photo = max((root / split / "images").iterdir())
+    photo.write_bytes(b"")
+    with pytest.raises(DataError, match=photo.name):
+        train(CHAIR, [root], tmp_path / "out", replace(TINY, steps=10**6))
+
+
+def test_what_half_precision_cannot_hold_is_kept() -> None:
+    assert halved(torch.full((2,), 7e4)).tolist() == [7e4, 7e4]
+    assert halved(torch.ones(2)).dtype == torch.float16
 
 
 def test_data_without_photos_or_without_the_class_is_refused(
