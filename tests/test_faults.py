@@ -349,7 +349,7 @@ def test_a_folder_for_files_that_cannot_be_made_is_one_sentence(tmp_path: Path) 
     )
     done = start(PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr == "segdemo: No space left on device.\n"
+    assert done.stderr == "segdemo: No space left on device\n"
 
 
 def test_a_mistyped_option_is_one_sentence() -> None:

@@ -126,10 +126,10 @@ def test_a_photo_is_read_once_for_all_models_and_tabs(
     path = tmp_path / "photo.png"
     Image.fromarray(scene(93)).save(path)
     for model in MODELS:
-        (viewed,) = answers.look(str(path), model)
+        viewed = answers.look(str(path), model)
         assert viewed["size"] == [64, 48]
     assert figures.compare(str(path), 0.5)["sections"][0]["figures"]
     assert read == [str(path)]
     path.unlink()
-    (gone,) = answers.look(str(path), "fcn")
+    gone = answers.look(str(path), "fcn")
     assert "no longer" in gone["error"]
