@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from segdemo.console import Parser, complain
+from segdemo.console import Parser, complain, in_short
 from segdemo.quota import heed_quota
 
 heed_quota()
@@ -112,8 +112,7 @@ def main() -> None:
         complain(str(error))
         sys.exit(2)
     except OSError as error:  # a full disk, a damaged clone
-        place = f"{error.filename}: " if error.filename else ""
-        complain(f"{place}{error.strerror or error}")
+        complain(in_short(error))
         sys.exit(2)
 
 

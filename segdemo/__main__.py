@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from .console import OPACITY, THRESHOLD, Parser, complain
+from .console import OPACITY, THRESHOLD, Parser, complain, in_short
 from .quota import heed_quota
 from .recipe import Recipe
 
@@ -78,8 +78,7 @@ def run(options: argparse.Namespace) -> int:
         complain(str(error))
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
-        place = f"{error.filename}: " if error.filename else ""
-        complain(f"{place}{error.strerror or error}")
+        complain(in_short(error))
         drop_output()
         return 2
     except ModuleNotFoundError:

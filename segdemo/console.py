@@ -26,3 +26,9 @@ def complain(words: str) -> None:
     if sys.stderr:  # it may be closed
         with suppress(OSError):
             print(f"segdemo: {line}", file=sys.stderr, flush=True)
+
+
+def in_short(error: OSError) -> str:
+    """What the system says, and of which file."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
