@@ -80,9 +80,11 @@ class Draw:
         self.owners = [number for number, folder in enumerate(folders) for _ in range(len(folder))]
         present = np.zeros((len(photos), len(spec.classes)), bool)
         for row, (folder, index) in enumerate(
-            tqdm(photos, desc="reading masks", leave=False, disable=None)
+            tqdm(photos, desc="reading photos", leave=False, disable=None)
         ):
-            present[row, [c for c in np.unique(folder.labels(index)) if c != IGNORE]] = True
+            # The image too: one that cannot be read is told of now.
+            _, labels = folder.sample(index)
+            present[row, [c for c in np.unique(labels) if c != IGNORE]] = True
         present[:, 0] = ~present[:, 1:].any(axis=1)
         if not present[:, 1:].any():
             names = ", ".join(spec.classes[1:])

@@ -75,9 +75,9 @@ def train(
     place = pick_device(device)
     fast = fast_dtype(place)
     seen = [[folder.name, len(folder)] for folder in folders]
-    # What is wrong is told now, and not when there is something to lose.
-    photos = places([*folders, *val, *test])
-    for folder, index in tqdm(photos, desc="reading photos", leave=False, disable=None):
+    # What is wrong is told now, and not when there is something to lose; of `train` by Draw.
+    photos = places([*val, *test])
+    for folder, index in tqdm(photos, desc="reading val and test", leave=False, disable=None):
         folder.sample(index)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out):
