@@ -124,14 +124,16 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
             ),
             ModelSpec(
                 name="fcn",
-                title="FCN from MobileNetV2",
+                title="FCN from EfficientNet",
                 finds=f"{len(VOC) - 1} kinds of things: people, animals, vehicles, furniture.",
                 classes=tuple(VOC),
                 build=FCN,
                 input_size=352,
                 sure=0.9,
                 flips=True,
+                encoders={"efficientnet_lite2": "timm/tf_efficientnet_lite2.in1k"},
                 also_called={"swivelchair": "chair", "table": "diningtable"},
+                disputed=("plant pot",),  # furniture has those with and without a plant
                 float32=("features.0.", "features.1.conv.0."),
             ),
         )

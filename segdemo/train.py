@@ -34,6 +34,7 @@ from .files import write_whole
 from .hints import Hints
 from .hub import HubError, fetch, sha256_of
 from .networks import Network
+from .networks.efficientnet_lite import as_here
 from .networks.padding import padded
 from .preprocess import preprocess
 from .recipe import Recipe
@@ -220,7 +221,7 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
         return network
     path, prefix, known = encoder_file(spec, recipe), "features.", encoder.state_dict()
     try:
-        state = {key.removeprefix(prefix): value for key, value in load_file(path).items()}
+        state = {as_here(key.removeprefix(prefix)): value for key, value in load_file(path).items()}
         encoder.load_state_dict({key: state[key] for key in known if key in state})
     except (RuntimeError, SafetensorError) as error:
         raise TrainError(

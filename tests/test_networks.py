@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
-from torchvision.models import alexnet, mobilenet_v2, vgg16
+from torchvision.models import alexnet, vgg16
 
+from segdemo.networks.efficientnet_lite import EfficientNetLite2
 from segdemo.networks.fcn import FCN, fully_convolutional
 from segdemo.networks.padding import on_padded
 from segdemo.networks.unet import UNet
@@ -92,10 +93,10 @@ def test_the_vgg16_encoder_has_torchvisions_names_and_answers() -> None:
         assert torch.equal(network.features.eval()(x), classifier.features.eval()(x))
 
 
-@pytest.mark.parametrize("make", [alexnet, vgg16, mobilenet_v2])
-def test_a_converted_classifier_gives_its_own_logits(make: type[nn.Module]) -> None:
+@pytest.mark.parametrize("make", [alexnet, vgg16, EfficientNetLite2])
+def test_a_converted_classifier_gives_its_own_logits(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(1)
-    classifier = make(weights=None).eval()
+    classifier = make().eval()
     converted = fully_convolutional(classifier).eval()
     assert not any(isinstance(m, nn.Linear) for m in converted.modules())
     x = torch.randn(2, 3, 224, 224)

@@ -25,6 +25,7 @@ from segdemo.data import IGNORE, DataError, open_folders
 from segdemo.engine import example_photo, load_network
 from segdemo.evaluate import score
 from segdemo.hints import Hints
+from segdemo.networks.efficientnet_lite import IN_TIMM
 from segdemo.networks.unet_vgg16 import UNetVGG16
 from segdemo.recipe import Recipe
 from segdemo.registry import MODELS
@@ -507,6 +508,25 @@ def test_an_encoder_starts_from_a_file_and_can_stay_frozen(tmp_path: Path) -> No
     assert learning == {id(p) for p in network.parameters() if p.requires_grad}
 
 
+def test_an_encoder_starts_from_timms_file(tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    features = FCN.build(classes=21).features.state_dict()
+    theirs = {ours: name for name, ours in IN_TIMM.items()}
+    state = {}
+    for name, tensor in features.items():
+        layer, _, kind = name.rpartition(".")
+        state[f"{theirs[layer]}.{kind}"] = tensor
+    state["classifier.weight"] = torch.zeros(1000, 1280)
+    save_file(state, tmp_path / "lite.safetensors")
+    network = build(FCN, Recipe(encoder_weights=str(tmp_path / "lite.safetensors")))
+    assert torch.equal(network.features[0][0].weight, state["conv_stem.weight"])
+    assert torch.equal(network.features[1].conv[1].weight, state["blocks.0.0.conv_pw.weight"])
+    assert torch.equal(network.features[2].conv[0][0].weight, state["blocks.1.0.conv_pw.weight"])
+    assert torch.equal(network.features[20].conv[1][1].bias, state["blocks.5.4.bn2.bias"])
+    assert torch.equal(network.features[21].conv[2].weight, state["blocks.6.0.conv_pwl.weight"])
+    assert torch.equal(network.features[22][0].weight, state["conv_head.weight"])
+
+
 def test_encoder_weights_come_from_the_hub(make_folder: MakeFolder, tmp_path: Path) -> None:
     """The real Hub client, against a server that answers as the Hub does; the encoder frozen."""
     state = vgg16_file(tmp_path / "vgg16.safetensors")
@@ -557,7 +577,7 @@ def test_encoder_weights_come_from_the_hub(make_folder: MakeFolder, tmp_path: Pa
         (CHAIR, Recipe(architecture={"sideways": 1}), "cannot be built"),
         (CHAIR, Recipe(architecture={"up": "sideways"}), "cannot be built"),
         (CHAIR, Recipe(encoder_weights="hub", architecture=PLAIN), "no encoder"),
-        (FCN, Recipe(encoder_weights="hub"), "give a file"),
+        (replace(FCN, encoders={}), Recipe(encoder_weights="hub"), "give a file"),
         (CHAIR, Recipe(freeze_encoder=True, architecture=PLAIN), "no encoder"),
         (FCN, Recipe(encoder_weights="nowhere.safetensors"), "no encoder weights at nowhere"),
         (FCN, Recipe(start_share=0.5), "needs --start"),

@@ -9,22 +9,25 @@ from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import VGG, AlexNet, MobileNetV2, mobilenet_v2
+from torchvision.models import VGG, AlexNet
 
+from .efficientnet_lite import EfficientNetLite2
 from .padding import on_padded
 
+FINER = (8, 16)  # the blocks of the encoder that go on to 1/16 and to 1/32 of the size
 
-def fully_convolutional(classifier: AlexNet | VGG | MobileNetV2) -> nn.Sequential:
-    """A trained torchvision classifier, its Linear layers read as convolutions.
+
+def fully_convolutional(classifier: AlexNet | VGG | EfficientNetLite2) -> nn.Sequential:
+    """A trained classifier, its Linear layers read as convolutions.
 
     Maps float [B, 3, 224, 224] to [B, classes, 1, 1], the classifier's own logits, and a larger
     image to a map of logits, [B, classes, h, w]. The first layer is the classifier's `features`
     itself; the weights of its Linear layers are copies. Fixed-size layers fall away: AlexNet's and
-    VGG's adaptive pooling does nothing at 224 x 224; MobileNetV2's mean over its 7 x 7 map becomes
+    VGG's adaptive pooling does nothing at 224 x 224; EfficientNet's mean over its 7 x 7 map becomes
     a sliding 7 x 7 mean.
     """
     layers: list[nn.Module] = [classifier.features]
-    if isinstance(classifier, MobileNetV2):
+    if isinstance(classifier, EfficientNetLite2):
         layers.append(nn.AvgPool2d(7, stride=1))
     channels = [m for m in classifier.features.modules() if isinstance(m, nn.Conv2d)][
         -1
@@ -50,28 +53,28 @@ def as_convolution(linear: nn.Linear, channels: int) -> nn.Conv2d:
 
 
 class FCN(nn.Module):
-    """FCN-8s out of MobileNetV2: float [B, 3, H, W] -> logits [B, classes, H, W], any size.
+    """FCN-8s out of EfficientNet-Lite2: float [B, 3, H, W] -> logits [B, classes, H, W], any size.
 
     The converted classifier with its 1000-class layer exchanged for a score layer, at 1/32 of the
     size, twice: at each place alone, and after the 7 x 7 mean that the classifier had, which
     tells what the neighbourhood holds. Two finer levels are scored and added on the way up
-    (Long et al., section 4.2), from the wide inner layers of MobileNetV2's blocks
-    (https://arxiv.org/abs/1801.04381) at 1/16 and 1/8. Up-sampling is bilinear.
+    (Long et al., section 4.2), from the wide inner layers of the encoder's blocks at 1/16 and
+    1/8. Up-sampling is bilinear.
     """
 
     stride, cell = 32, 8
 
     def __init__(self, classes: int = 21) -> None:
         super().__init__()
-        converted = fully_convolutional(mobilenet_v2(weights=None))
+        converted = fully_convolutional(EfficientNetLite2())
         self.features = cast(nn.Sequential, converted[0])
         self.dropout = converted[2]
         # Padded, so that the map keeps its size; the padding does not count in the mean.
         self.mean = nn.AvgPool2d(7, stride=1, padding=3, count_include_pad=False)
         self.score_32 = nn.Conv2d(1280, classes, 1)
         self.score_mean = nn.Conv2d(1280, classes, 1)
-        self.score_16 = nn.Conv2d(576, classes, 1)
-        self.score_8 = nn.Conv2d(192, classes, 1)
+        self.score_16 = nn.Conv2d(720, classes, 1)
+        self.score_8 = nn.Conv2d(288, classes, 1)
         self.coarse = nn.Identity()  # a name for the first answer, to look at it
         self.fuse_16 = Fuse()
         self.fuse_8 = Fuse()
@@ -81,9 +84,9 @@ class FCN(nn.Module):
 
     def scores(self, x: Tensor) -> Tensor:
         """The logits at 1/8 of the size: [B, 3, H, W], whole strides -> [B, classes, H/8, W/8]."""
-        fine: list[Tensor] = []  # [B, 192, H/8, W/8], [B, 576, H/16, W/16]
+        fine: list[Tensor] = []  # [B, 288, H/8, W/8], [B, 720, H/16, W/16]
         for index, block in enumerate(self.features):
-            if index in (7, 14):  # the blocks that go on to 1/16 and to 1/32
+            if index in FINER:
                 expand, *rest = cast(nn.Sequential, block.conv)
                 x = expand(x)
                 fine.append(x)
@@ -99,13 +102,12 @@ class FCN(nn.Module):
 
     def stages(self) -> dict[str, nn.Module]:
         """Where to look at how it sees, in order: `fused4` adds the scores of `down4`."""
-        expand_7 = cast(nn.Sequential, self.features[7].conv)[0]
-        expand_14 = cast(nn.Sequential, self.features[14].conv)[0]
+        eighth, sixteenth = (cast(nn.Sequential, self.features[i].conv)[0] for i in FINER)
         return {
             "down1": self.features[1],
-            "down2": self.features[3],
-            "down3": expand_7,
-            "down4": expand_14,
+            "down2": self.features[4],
+            "down3": eighth,
+            "down4": sixteenth,
             "down5": self.features[-1],
             "coarse": self.coarse,
             "fused4": self.fuse_16,
