@@ -11,12 +11,9 @@ from functools import partial
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+Norm = partial(nn.BatchNorm2d, eps=1e-3)
 # Convolution, BatchNorm and ReLU6; the size is kept, or divided by the stride.
-Convolution = partial(
-    Conv2dNormActivation,
-    norm_layer=partial(nn.BatchNorm2d, eps=1e-3),
-    activation_layer=nn.ReLU6,
-)
+Convolution = partial(Conv2dNormActivation, norm_layer=Norm, activation_layer=nn.ReLU6)
 
 # How many blocks of how many channels, what the first's stride is, how wide they are inside, and
 # the side of their depthwise kernel.
@@ -46,7 +43,7 @@ class InvertedResidual(nn.Module):
             *widen,
             Convolution(wide, wide, kernel_size=kernel, stride=stride, groups=wide),
             nn.Conv2d(wide, outputs, 1, bias=False),
-            nn.BatchNorm2d(outputs, eps=1e-3),
+            Norm(outputs),
         )
         self.adds = stride == 1 and inputs == outputs
 
