@@ -11,14 +11,14 @@ from segdemo.networks.efficientnet_lite import EfficientNetLite2
 from segdemo.networks.fcn import FCN, fully_convolutional
 from segdemo.networks.padding import on_padded
 from segdemo.networks.unet import UNet
-from segdemo.networks.unet_mobilenet import UNetMobileNet
+from segdemo.networks.unet_efficientnet import UNetEfficientNet
 from segdemo.networks.unet_vgg16 import UNetVGG16
 from segdemo.registry import chair_unet
 
 SMALL = {
     "unet": lambda classes: UNet(classes, base=4),
     "unet-transpose": lambda classes: UNet(classes, base=4, levels=5, up="transpose"),
-    "unet-mobilenet": UNetMobileNet,
+    "unet-efficientnet": UNetEfficientNet,
     "unet-vgg16": lambda classes: UNetVGG16(classes, encoder="vgg16"),
     "unet-vgg16-bn": lambda classes: UNetVGG16(classes),
     "fcn": FCN,
