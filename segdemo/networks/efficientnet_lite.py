@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2, a classifier: the encoder of `fcn.py`.
+"""EfficientNet-Lite2, a classifier: the encoder of `fcn.py` and `unet_efficientnet.py`.
 
 EfficientNet (Tan, Le 2019, https://arxiv.org/abs/1905.11946) without what small processors are
 slow at: no squeeze-and-excitation, ReLU6 in place of swish
