@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VGG, AlexNet
 
-from .efficientnet_lite import EfficientNetLite2
+from .efficientnet_lite import WIDE, EfficientNetLite2
 from .padding import on_padded
 
 FINER = (8, 16)  # the blocks of the encoder that go on to 1/16 and to 1/32 of the size
@@ -71,8 +71,8 @@ class FCN(nn.Module):
         self.dropout = converted[2]
         # Padded, so that the map keeps its size; the padding does not count in the mean.
         self.mean = nn.AvgPool2d(7, stride=1, padding=3, count_include_pad=False)
-        self.score_32 = nn.Conv2d(1280, classes, 1)
-        self.score_mean = nn.Conv2d(1280, classes, 1)
+        self.score_32 = nn.Conv2d(WIDE, classes, 1)
+        self.score_mean = nn.Conv2d(WIDE, classes, 1)
         self.score_16 = nn.Conv2d(720, classes, 1)
         self.score_8 = nn.Conv2d(288, classes, 1)
         self.coarse = nn.Identity()  # a name for the first answer, to look at it
