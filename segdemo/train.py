@@ -408,6 +408,7 @@ def ship(
 ) -> Facts:
     """Write the weights and their facts, score them as they were written, return the facts."""
     path = out / f"{spec.name}.safetensors"
+    tame(network)
     half = {
         name: halved(tensor).cpu().contiguous() for name, tensor in network.state_dict().items()
     }
@@ -436,7 +437,18 @@ def ship(
     return read_facts(spec, out)
 
 
+@torch.no_grad()
+def tame(network: nn.Module) -> None:
+    """Give BatchNorm no variance beyond half precision, and the same function; in place."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.affine and module.track_running_stats:
+            variance = cast(Tensor, module.running_var)
+            most = variance.clamp(max=torch.finfo(torch.float16).max)
+            module.weight.mul_(((most + module.eps) / (variance + module.eps)).sqrt())
+            variance.copy_(most)
+
+
 def halved(tensor: Tensor) -> Tensor:
-    """In half precision, but for what that cannot hold, as variances of BatchNorm above 65504."""
+    """In half precision, but for what that cannot hold."""
     half = tensor.half() if tensor.is_floating_point() else tensor
     return half if half.isfinite().all() else tensor

@@ -42,6 +42,7 @@ from segdemo.train import (
     segmentation_loss,
     set_mode,
     settle,
+    tame,
     train,
 )
 from segdemo.weights import read_facts, write_facts
@@ -701,6 +702,16 @@ def test_a_photo_that_cannot_be_read_is_told_of_before_the_first_step(
     photo.write_bytes(b"")
     with pytest.raises(DataError, match=photo.name):
         train(CHAIR, [root], tmp_path / "out", replace(TINY, steps=10**6))
+
+
+def test_variances_beyond_half_precision_become_smaller_scales() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
+    network[1].running_var.copy_(torch.tensor([0.5, 65504.0, 7e4, 3e5]))
+    x = 500 * torch.randn(1, 3, 8, 8)
+    before = network(x)
+    tame(network)
+    assert all(halved(tensor).dtype != torch.float32 for tensor in network.state_dict().values())
+    torch.testing.assert_close(network(x), before)
 
 
 def test_what_half_precision_cannot_hold_is_kept() -> None:
