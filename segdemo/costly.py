@@ -2,7 +2,7 @@
 
 Pillow reads the headers of a file part by part in Python, joins what some parts hold to all that
 came before, copies what each tag of a TIFF or of Exif points at, though many point at the same,
-and decodes each pass of a JPEG over all of its pixels.
+decodes each pass of a JPEG over all of its pixels, and the runs of a BMP in Python.
 """
 
 import re
@@ -16,10 +16,13 @@ MAX_JOINED = 200  # Exif segments of a JPEG, blocks of a GIF's comments: photos 
 MAX_SCANS = 64  # a JPEG has 1 to 12
 MAX_TAGS = 1_000  # a photo has up to a hundred
 MAX_TILES = 200_000  # strips or tiles of a TIFF; 50 megapixels in tiles of 16x16 are 195,000
+MAX_RUNS = 4_000_000  # pixels, and bytes, of a BMP that is stored in runs
 MAX_TAGGED = 1_000_000  # bytes that tags point at, or three times the file: some claim too much
 
 # In a JPEG what follows the pixels of a scan; b"\xff" among them is followed by 0 or a restart.
 NEXT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+EXIF = b"Exif\0\0"
+BYTES = (1, 2, 7)  # types of tags that Pillow reads as a whole; of others it lists the numbers
 BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8}
 
 
@@ -31,6 +34,10 @@ def is_costly(data: bytes) -> bool:
         return png_is_costly(data)
     if data.startswith(b"GIF8"):
         return gif_is_costly(data)
+    if data.startswith(b"BM"):
+        return bmp_is_costly(data)
+    if data[4:8] == b"ftyp":
+        return avif_is_costly(data)
     return data.startswith((b"II", b"MM")) and tags_are_costly(data)
 
 
@@ -50,7 +57,7 @@ def jpeg_is_costly(data: bytes) -> bool:
         kept = data[place + 4 : end] if data[place + 1] in (0xE1, 0xE2) else b""
         if kept.startswith(b"MPF\0") and tags_are_costly(kept[4:]):
             return True
-        if kept.startswith(b"Exif\0\0"):
+        if kept.startswith(EXIF):
             exif.append(kept[6:])  # as Pillow joins them
         place = end
     scans = 0
@@ -95,9 +102,30 @@ def gif_is_costly(data: bytes) -> bool:
     return False
 
 
+def bmp_is_costly(data: bytes) -> bool:
+    if len(data) < 34:
+        return False
+    width, height, _, _, compression = struct.unpack_from("<iiHHI", data, 18)
+    return compression in (1, 2) and max(abs(width * height), len(data)) > MAX_RUNS
+
+
+def avif_is_costly(data: bytes) -> bool:
+    """Of its Exif, all tags of which Pillow reads as it opens the file."""
+    try:
+        from PIL import _avif  # which a Pillow may be built without
+
+        exif = _avif.AvifDecoder(data, "auto", 1).get_info()[4]
+    except Exception:  # broad: damaged, or a HEIC, and no kind of error is promised
+        return False
+    return tags_are_costly(exif or b"")
+
+
 def tags_are_costly(data: bytes) -> bool:
     """Of a TIFF's content, or of Exif, which has the same form: of its first list of tags."""
-    data = data.removeprefix(b"Exif\0\0")
+    for _ in range(2):  # a file's own, and another that Pillow puts before it
+        data = data.removeprefix(EXIF)
+    if data.startswith(EXIF):  # Pillow would take off one after the other
+        return True
     order, big = "<" if data.startswith(b"II") else ">", data[2:3] == b"\x2b"
     try:
         (place,) = struct.unpack_from(f"{order}Q" if big else f"{order}L", data, 8 if big else 4)
@@ -113,6 +141,7 @@ def tags_are_costly(data: bytes) -> bool:
     tagged = 0
     for tag, of_type, values in entry.iter_unpack(whole):
         tagged += min(values * BYTES_OF_TYPE.get(of_type, 0), len(data))
-        if tag in (STRIPOFFSETS, TILEOFFSETS) and MAX_TILES < values <= len(data):
+        listed = of_type not in BYTES or tag in (STRIPOFFSETS, TILEOFFSETS)
+        if listed and MAX_TILES < values <= len(data):
             return True
     return tagged > max(MAX_TAGGED, 3 * len(data))

@@ -264,10 +264,12 @@ def _kind(data: bytes) -> str:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """What turns a stored picture upright."""
     try:
-        exif = image.info.get("exif") or b""
         # As ImageMagick writes it into PNG: hexadecimal, in lines.
         text = image.info.get("Raw profile type exif") or ""
-        if tags_are_costly(exif) or len(text) > MAX_PROFILE:
+        if len(text) > MAX_PROFILE:
+            return None
+        exif = image.info.get("exif") or bytes.fromhex("".join(text.split("\n")[3:]))
+        if tags_are_costly(exif):
             return None
         return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a photo with broken EXIF, which raises anything, is still a good photo
