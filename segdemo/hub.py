@@ -144,15 +144,12 @@ class Bar(tqdm):
         super().close()
 
 
-def under_way(model: str = "") -> str:
-    """What is being fetched at this moment, in a sentence for people, or nothing.
-
-    model: only its repository.
-    """
+def under_way(model: str) -> str:
+    """What is being fetched of a model at this moment, in a sentence for people, or nothing."""
     parts = [
         f"{bar.repo} ({min(bar.arrived / bar.total, 1):.0%} of {bar.total / 1e6:.0f} MB)"
         for bar in list(_under_way.values())
-        if bar.total and bar.repo.endswith(model and f"/segdemo-{model}")
+        if bar.total and bar.repo.endswith(f"/segdemo-{model}")
     ]
     return f"Weights are being fetched from the Hub: {', '.join(parts)}." if parts else ""
 

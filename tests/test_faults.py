@@ -32,9 +32,10 @@ from segdemo import engine, errors, hub, tempfiles
 from segdemo.engine import Runner, load_network, ready
 from segdemo.errors import Busy, Request, sentence
 from segdemo.images import load_image
+from segdemo.overlay import colours_of
 from segdemo.predict import predict
 from segdemo.registry import MODELS
-from segdemo.ui import answers
+from segdemo.ui import answers, figures
 from segdemo.weights import FOLDER
 
 CHAIR = EXAMPLES / "test" / "images" / "chair-dining.webp"
@@ -180,6 +181,23 @@ def test_who_waits_while_weights_are_fetched_keeps_nobody_from_another_model(
     assert "fetched" in told["error"]
     assert told != answers.look(str(CHAIR), "fcn")  # the browser would not ask again
     assert "photo" in answers.look(str(CHAIR), "chair-unet")
+    told, again = (answers.frame(CHAIR.read_bytes(), "fcn") for _ in range(2))
+    assert "fetched" in told["error"] and told != again  # of which the page would not hear
+    assert "photo" in answers.frame(CHAIR.read_bytes(), "chair-unet")
+    assert "fetched" in figures.many([str(CHAIR)], "fcn")[0]["error"]
+
+
+def test_a_download_before_the_chosen_models_answer_is_painted_as_its_classes_are() -> None:
+    """On screen is still the answer of another model, whose labels stand for other things."""
+    asked = SimpleNamespace(
+        what="colours.png", threshold=0.5, opacity=1.0, hidden=["sofa"],
+        colours=[["chair", [1, 2, 3]], ["unicorn", [4, 5, 6]]],
+    )  # fmt: skip
+    taken = answers.take(str(CHAIR), "fcn", asked)
+    palette, classes = Image.open(taken["path"]).getpalette(), MODELS["fcn"].classes
+    found = {label: tuple(palette[3 * label :][:3]) for label in range(1, len(classes))}
+    wanted = {classes.index("chair"): (1, 2, 3), classes.index("sofa"): (0, 0, 0)}
+    assert found == colours_of(classes) | wanted
 
 
 # --- weights ------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_a_namespace_of_ones_own(hub: Hub, facts, monkeypatch: pytest.MonkeyPatc
     assert find_weights(FCN).read_bytes() == SMALL
     hub.asked.clear()
     assert find_weights(FCN).read_bytes() == SMALL
-    assert not hub.asked and not client.under_way()
+    assert not hub.asked and not client.under_way("fcn")
     assert whereabouts(FCN) == str(find_weights(FCN))
     # The project's own file comes before the cache's.
     (folder / "fcn.safetensors").write_bytes(SMALL)
@@ -227,15 +227,15 @@ def test_a_cut_file_is_not_taken_where_only_the_cache_knows_its_hash(hub: Hub) -
 def test_a_slow_hub_is_waited_for_and_shows_how_far_it_is(hub: Hub, facts) -> None:
     facts(BIG, hub.add(REPO, BIG))
     hub.fault = "slow"
-    assert client.under_way() == ""
+    assert client.under_way("fcn") == ""
     waiting = threading.Thread(target=find_weights, args=(FCN,))
     waiting.start()
     told = set()
     while waiting.is_alive():
-        told.add(client.under_way())
+        told.add(client.under_way("fcn"))
         time.sleep(0.05)
     assert any(re.search(r"someone/segdemo-fcn \([1-9]\d% of 24 MB\)", line) for line in told)
-    assert client.under_way() == ""
+    assert client.under_way("fcn") == ""
     assert find_weights(FCN).read_bytes() == BIG
 
 

@@ -61,13 +61,20 @@ def frame(photo: bytes | None, model: str) -> Any:
     if request := errors.current_request():
         request.begun = True  # however late: who looks at their camera has not left
     try:
+        if told := under_way(model):
+            return unlike({"error": told})
         prediction = predict_on(read(photo), model, keep=False, quick=True)
         # As it came, unless it is larger than what is shown: encoding it again takes longer than
         # a small network.
         same = prediction.shown.shape[:2] == prediction.result.size
         return described(prediction, photo if same else prediction.photo_file(), as_url)
     except Exception as error:
-        return {"error": sentence(error)}
+        return unlike({"error": sentence(error)})
+
+
+def unlike(value: dict[str, Any]) -> dict[str, Any]:
+    """Unlike the value before it: of the same one the viewer would not hear, and wait on."""
+    return value | {"at": time.monotonic()}
 
 
 def as_url(name: str, content: bytes) -> str:
@@ -106,12 +113,14 @@ def take(photo: str | None, model: str, event: gr.EventData) -> Any:
     if photo is None:
         return None
     try:
+        prediction = predict_on(seen(photo), model, float(event.threshold))
+        # By name: the answer on screen may still be that of the model chosen before.
+        labels = {name: label for label, name in enumerate(prediction.spec.classes)}
         style = Style(
             float(event.opacity),
-            {label: (r, g, b) for label, (r, g, b) in enumerate(event.colours, 1)},
-            frozenset(event.hidden),
+            {labels[name]: (r, g, b) for name, (r, g, b) in event.colours if name in labels},
+            frozenset(labels[name] for name in event.hidden if name in labels),
         )
-        prediction = predict_on(seen(photo), model, float(event.threshold))
         folder, name = fresh_folder(), Path(photo).name
         if event.what == "zip":
             return file(bundle([(prediction, photo, name)], folder, style))

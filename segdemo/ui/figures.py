@@ -25,7 +25,7 @@ from ..score import read_truth, score_photo
 from ..views import hits_on, verdicts_of
 from .answers import device_title, seen
 from .components import file
-from .replies import fresh_folder, still_there
+from .replies import as_it_is, fresh_folder, still_there
 
 MANY = 20  # photos at once
 PROGRESS = gr.Progress()
@@ -194,6 +194,8 @@ def many(
     """
     if not photos:
         return None, gr.update(visible=False)
+    if told := under_way(model):  # who waited here would keep others from a model that is ready
+        return {"error": told}, gr.update(visible=False)
     figures, found, refused = [], [], []
     for path in progress.tqdm(photos[:MANY]):
         name = Path(path).name
@@ -212,11 +214,6 @@ def many(
         zipped = None
         refused.append({"name": "segdemo.zip", "value": sentence(error)})
     return {"sections": [section]}, gr.update(value=zipped, visible=bool(zipped))
-
-
-def as_it_is(name: str) -> list[Any]:
-    """For common.js: a file may be called as one of its texts is."""
-    return ["{name}", {"name": name}]
 
 
 def picture_file(picture: NDArray[np.uint8], name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..weights import (
     read_facts,
     weights_folder,
 )
+from .replies import as_it_is
 
 
 def present(model: str) -> tuple[dict[str, Any], str]:
@@ -32,9 +33,9 @@ def described(spec: ModelSpec, facts: Facts) -> dict[str, Any]:
         "fact_size": ["megabytes", {"size": facts["bytes"] / 1e6}],
         "fact_parameters": ["millions", {"count": facts["parameters"] / 1e6}],
         "fact_input": ["pixels", {"size": facts["input"]["size"]}],
-        "fact_data": ", ".join(facts["data"]),
+        "fact_data": as_it_is(", ".join(facts["data"])),
         "fact_trained": ["trained", {"minutes": facts["minutes"], "date": facts["date"]}],
-        "fact_licence": facts["licence"],
+        "fact_licence": as_it_is(facts["licence"]),
         "fact_sha256": facts["sha256"],
     }
     return {"title": spec.title, "rows": list(rows.items()), "curve": facts["curve"]}

@@ -3,6 +3,7 @@
 import secrets
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -15,6 +16,11 @@ def told(error: Exception) -> gr.Error:
     return gr.Error(
         escape(sentence(error), quote=False), title="That did not work", print_exception=False
     )
+
+
+def as_it_is(name: str) -> list[Any]:
+    """For common.js: a file or a folder may be called as one of its texts is."""
+    return ["{name}", {"name": name}]
 
 
 def still_there(path: str) -> str:

@@ -190,6 +190,7 @@ function facts({ size, milliseconds, device }) {
 }
 
 function message(text, state) {
+  if (root.dataset.state === state && $(".message").textContent === text) return; // told already
   root.dataset.state = state;
   $(".message").textContent = text;
   if (state === "error" || !props.live) $(".told").textContent = state === "error" ? text : ""; // read out
@@ -294,13 +295,12 @@ if (!props.live) {
 // Downloads are made by the server, out of the photo at its full size.
 for (const button of $$(".takes button"))
   button.addEventListener("click", () => {
-    const labels = shown.classes.map((_, here) => here).slice(1);
     trigger("take", {
       what: button.value,
       threshold: Number(sliders.threshold.value),
       opacity: Number(sliders.opacity.value),
-      hidden: labels.filter((here) => !visible(here)),
-      colours: labels.map(colourOf),
+      hidden: [...style.hidden],
+      colours: [...style.colours],
     });
   });
 
