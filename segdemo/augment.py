@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as tvf
 from .data import IGNORE
 
 BILINEAR = v2.InterpolationMode.BILINEAR
-Sample = tuple[Tensor, Tensor]  # uint8 image [3, H, W], uint8 labels [H, W]
+Sample = tuple[Tensor, Tensor]  # uint8 image [3, H, W]; labels and kinds, uint8 [2, H, W]
 
 
 class ResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]
@@ -25,7 +25,7 @@ class ResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]
 
 
 def resized(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Labels [H, W] of another size, each the one in the middle of its pixel."""
+    """Labels [..., H, W] of another size, each the one in the middle of its pixel."""
     exact = v2.InterpolationMode.NEAREST_EXACT
     return tvf.resize(labels[None], list(size), interpolation=exact)[0]
 
@@ -33,8 +33,8 @@ def resized(labels: Tensor, size: Sequence[int]) -> Tensor:
 def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]]:
     """Random crops, aspects, mirror images, turns, light, blur and JPEG artefacts.
 
-    Takes and returns uint8 [3, H, W] and labels [H, W]; what comes back is `size` x `size`, and
-    where a turn left nothing the label is IGNORE. Draws from torch's global generator.
+    Takes and returns uint8 [3, H, W] and labels [..., H, W]; what comes back is `size` x `size`,
+    and where a turn left nothing the label is IGNORE. Draws from torch's global generator.
     """
     fill = {tv.Image: 127, tv.Mask: IGNORE}
     compose: Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]] = v2.Compose(
@@ -53,15 +53,20 @@ def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[
 
 
 def paste(sample: Sample, background: Sample) -> Sample:
-    """The objects of `sample`, one to three times, in front of `background`.
+    """The things of `sample`, one to three times, in front of `background`.
 
     "Simple Copy-Paste" (https://arxiv.org/abs/2012.07177); several times, since in a scene they
-    are seldom alone. Returns image and labels of the background's size. Draws from torch's global
-    generator.
+    are seldom alone. All things, else whatever was pasted would be what is looked for. Returns
+    image and labels of the background's size. Draws from torch's global generator.
     """
     for _ in range(int(torch.randint(1, 4, ()))):
         background = paste_once(sample, background)
     return background
+
+
+def things(labels: Tensor) -> Tensor:
+    """Where a model's class or any of KINDS is, bool [H, W], by labels and kinds [2, H, W]."""
+    return ((labels != 0) & (labels != IGNORE)).any(dim=0)
 
 
 def paste_once(sample: Sample, background: Sample) -> Sample:
@@ -78,11 +83,12 @@ def paste_once(sample: Sample, background: Sample) -> Sample:
         image, labels = image.flip(-1), labels.flip(-1)
 
     inside = (slice(max(0, -top), height - top), slice(max(0, -left), width - left))
-    image, labels = image[:, *inside], labels[inside]
+    image, labels = image[:, *inside], labels[:, *inside]
     pixels = (slice(max(0, top), top + h), slice(max(0, left), left + w))
-    solid = (labels != 0) & (labels != IGNORE)
+    solid = things(labels)
     behind, behind_labels = behind.clone(), behind_labels.clone()
     behind[:, *pixels] = torch.where(solid, image, behind[:, *pixels])
     # What lies under an uncertain pixel of the object is uncertain too.
-    behind_labels[pixels] = torch.where(labels != 0, labels, behind_labels[pixels])
+    covers = (labels != 0).any(dim=0)
+    behind_labels[:, *pixels] = torch.where(covers, labels, behind_labels[:, *pixels])
     return behind, behind_labels

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .images import BadImage, load_image, upright
-from .registry import ModelSpec
+from .registry import ModelSpec, find_model
 
 IGNORE = 255  # label of pixels that count nowhere, in the loss and in the score
+KINDS = find_model("fcn")  # what kinds of things there are for it, there are for all of us
 UNKNOWN = -1  # in a folder's table: a mask value that no class name stands for
 
 
@@ -32,6 +33,7 @@ class Folder:
 
     table: int16 [256], mask value -> label of the model; `UNKNOWN` for values without a class.
     named: the labels that the folder's classes can give, background included.
+    kinds: int16 [256], mask value -> which of KINDS it is, 0 where it is none.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Folder:
     masks: tuple[Path, ...]
     table: NDArray[np.int16]
     named: tuple[int, ...]
+    kinds: NDArray[np.int16]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,8 +54,8 @@ class Folder:
         except BadImage as error:
             raise DataError(f"{self.images[index]}: {error}") from error
 
-    def labels(self, index: int) -> NDArray[np.uint8]:
-        """uint8 [H, W]: labels of the model, or IGNORE. Raises DataError."""
+    def values(self, index: int) -> NDArray[np.uint8]:
+        """uint8 [H, W]: the mask as it is. Raises DataError."""
         path = self.masks[index]
         try:
             with Image.open(path, formats=["PNG"]) as mask:
@@ -68,11 +71,15 @@ class Folder:
             raise
         except Exception as error:  # broad, as in images.py: decoders raise almost anything
             raise DataError(f"The mask {path} cannot be read as a PNG.") from error
-        labels = self.table[values]
-        if (labels == UNKNOWN).any():
-            value = int(values[labels == UNKNOWN][0])
+        unknown = self.table[values] == UNKNOWN
+        if unknown.any():
+            value = int(values[unknown][0])
             raise DataError(f"The mask {path} holds the value {value}, which has no class name.")
-        return labels.astype(np.uint8)
+        return values
+
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """uint8 [H, W]: labels of the model, or IGNORE. Raises DataError."""
+        return self.table[self.values(index)].astype(np.uint8)
 
     def can_be_values(self, values: NDArray[np.intp]) -> bool:
         """Whether these, in order, can be the values of a mask that shows something.
@@ -84,11 +91,19 @@ class Folder:
 
     def sample(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image [H, W, 3] and labels [H, W]. Raises DataError, also where their sizes differ."""
-        image, labels = self.image(index), self.labels(index)
-        if image.shape[:2] != labels.shape:
-            (h, w), (mh, mw) = image.shape[:2], labels.shape
+        image, both = self.with_kinds(index)
+        return image, both[0]
+
+    def with_kinds(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image [H, W, 3]; its labels, and those it has as one of KINDS, [2, H, W].
+
+        Raises DataError, also where their sizes differ.
+        """
+        image, values = self.image(index), self.values(index)
+        if image.shape[:2] != values.shape:
+            (h, w), (mh, mw) = image.shape[:2], values.shape
             raise DataError(f"The mask {self.masks[index]} is {mw}x{mh}, its image {w}x{h}.")
-        return image, labels
+        return image, np.stack([self.table[values], self.kinds[values]]).astype(np.uint8)
 
 
 def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
@@ -129,7 +144,8 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
     for mask, images in Counter(masks).items():
         if images > 1:
             raise DataError(f"{images} images have the one mask {mask}: rename all but one.")
-    return Folder(root.resolve().name, split, tuple(found), masks, table, named)
+    kinds = label_table(names, KINDS, ignore)
+    return Folder(root.resolve().name, split, tuple(found), masks, table, named, kinds)
 
 
 def palette_greys(mask: Image.Image) -> NDArray[np.uint8] | None:

@@ -32,7 +32,7 @@ class Hints(nn.Module):
         self.teacher = (teacher, cast(Network, network))  # no submodule
         # Of what both are shown, so that their stages have the same sizes.
         self.stride = max(cast(Network, network).stride, cast(Network, student).stride)
-        self.given, self.seen = way_down(network), way_down(student.eval())
+        self.given, self.seen = watch(network, "down"), watch(student.eval(), "down")
         example = torch.zeros(1, 3, 64, 64, device=device)
         with torch.no_grad():
             network(example)
@@ -66,11 +66,11 @@ class Hints(nn.Module):
         return torch.stack(errors).mean()
 
 
-def way_down(network: nn.Module) -> dict[str, Tensor]:
-    """What the stages of the way down last gave, [B, C, h, w] each; kept up to date by hooks."""
+def watch(network: nn.Module, way: str) -> dict[str, Tensor]:
+    """What the stages "down" or "up" last gave, [B, C, h, w] each; kept up to date by hooks."""
     maps: dict[str, Tensor] = {}
     for key, module in cast(Network, network).stages().items():
-        if key.startswith("down"):
+        if key.startswith(way):
             module.register_forward_hook(
                 lambda _, inputs, output, key=key: maps.update({key: output})
             )

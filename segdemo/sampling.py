@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, default_collate
 from torchvision import tv_tensors as tv
 from tqdm import tqdm
 
-from .augment import augmentation, paste
+from .augment import augmentation, paste, paste_once, things
 from .data import IGNORE, DataError, Folder, places
 from .registry import ModelSpec
 
@@ -19,7 +19,7 @@ Key = tuple[int, int, int]  # place of the photo, size of the crop, seed
 
 
 class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
-    """Augmented samples: uint8 images [3, S, S] and labels [S, S].
+    """Augmented samples: uint8 images [3, S, S]; labels and kinds of things [2, S, S].
 
     An item is asked for by (place, size, seed): the same key gives the same sample, always.
     """
@@ -45,16 +45,18 @@ class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             image, labels = self.read(place)
-            # One without objects would only become another photo.
-            if torch.rand(()) < self.paste and ((labels != 0) & (labels != IGNORE)).any():
-                other = int(torch.randint(len(self.places), ()))
-                image, labels = paste((image, labels), self.read(other))
+            chance, other = torch.rand(()).item(), int(torch.randint(len(self.places), ()))
+            if chance < self.paste:
+                if things(labels).any():  # else it would only become another photo
+                    image, labels = paste((image, labels), self.read(other))
+            elif chance < 2 * self.paste:  # as many are half hidden, as in a scene
+                image, labels = paste_once(self.read(other), (image, labels))
             image, labels = self.augment[size](tv.Image(image), tv.Mask(labels))
         return image.as_subclass(Tensor), labels.as_subclass(Tensor)
 
     def read(self, place: int) -> tuple[Tensor, Tensor]:
         folder, index = self.places[place]
-        image, labels = folder.sample(index)
+        image, labels = folder.with_kinds(index)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
 
 

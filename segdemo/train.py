@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from .auxiliary import Auxiliary
 from .console import THRESHOLD
 from .cpu_training import keep_memory, skip_afterwards
 from .data import IGNORE, DataError, Folder, open_folders, places
@@ -96,8 +97,10 @@ def train(
     groups = parameter_groups(network, recipe)
     hints = None if recipe.teacher == "none" else Hints(find_model(recipe.teacher), network, place)
     stride = hints.stride if hints else body.stride
-    if hints:
-        groups.append({"params": list(hints.parameters()), "scale": 1.0})
+    auxiliary = auxiliary_of(network, spec, place) if recipe.auxiliary else None
+    # What is learnt beside the network, and not shipped.
+    beside = nn.ModuleList(part for part in (hints, auxiliary) if part)
+    groups.append({"params": list(beside.parameters()), "scale": 1.0})
     optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
     before = seconds_before(spec, recipe)
     state: dict[str, Any] = {"step": 0, "seconds": before, "curve": [], "best": -1.0}
@@ -114,8 +117,7 @@ def train(
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         state, best = saved["state"], saved["best"]
-        if hints:
-            hints.load_state_dict(saved["hints"])
+        beside.load_state_dict(saved["beside"])
 
     if recipe.shares and len(recipe.shares) != len(folders):
         raise TrainError(
@@ -149,8 +151,10 @@ def train(
         with torch.autocast(place.type, fast, enabled=fast != torch.float32):
             scores = body.scores(padded(as_input(images, spec, place), stride))
             hinted = hints(images.to(place, non_blocking=True)) if hints else 0.0
-        labels = padded(labels.to(place, non_blocking=True), stride, IGNORE)
+        labels, kinds = padded(labels.to(place, non_blocking=True), stride, IGNORE).unbind(1)
         loss = segmentation_loss(scores.float(), labels, draw.folders(step)) + hinted
+        if auxiliary:
+            loss = loss + recipe.auxiliary * auxiliary(kinds)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -190,7 +194,7 @@ def train(
                 "optimizer": optimizer.state_dict(),
                 "state": state,
                 "best": best,
-                "hints": hints.state_dict() if hints else {},
+                "beside": beside.state_dict(),
             }
             content = BytesIO()  # torch.save to a file on a full disk speaks of its own insides
             torch.save(saved, content)
@@ -228,6 +232,14 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
             f"{recipe.encoder_weights} holds no weights for the encoder of {spec.name}."
         ) from error
     return network
+
+
+def auxiliary_of(network: nn.Module, spec: ModelSpec, place: torch.device) -> Auxiliary:
+    """The auxiliary task of a network. Raises TrainError."""
+    try:
+        return Auxiliary(network, place)
+    except ValueError as error:
+        raise TrainError(f"There is no --auxiliary for {spec.name}: {error}.") from error
 
 
 def seconds_before(spec: ModelSpec, recipe: Recipe) -> float:

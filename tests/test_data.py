@@ -34,6 +34,14 @@ def test_the_same_folder_through_the_eyes_of_another_model(make_folder: MakeFold
     assert [FCN.classes[label] for label in folder.named] == ["background", "chair", "person"]
 
 
+def test_what_is_there_beside_a_models_class_is_known_too(make_folder: MakeFolder) -> None:
+    root = make_folder(classes=["nothing", "swivelchair", "lamp", "dog"], ignore=9)
+    folder = open_folder(root, "train", CHAIR)
+    found = [set(np.unique(folder.with_kinds(i)[1][1])) for i in range(4)]
+    chair, dog = (FCN.classes.index(name) for name in ("chair", "dog"))
+    assert found == [{0}, {0, chair, IGNORE}, {0, IGNORE}, {0, dog, IGNORE}]
+
+
 def test_what_data_sets_call_differently_counts_nowhere_in_training_only(
     make_folder: MakeFolder,
 ) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors as tv
 
 from segdemo.augment import ResizedCrop, augmentation, paste
+from segdemo.auxiliary import Auxiliary
 from segdemo.data import IGNORE, DataError, open_folders
 from segdemo.engine import example_photo, load_network
 from segdemo.evaluate import score
@@ -146,7 +147,7 @@ def test_the_average_follows_slowly() -> None:
     ("name", "recipe"),
     [
         ("chair-unet", TINY),
-        ("chair-unet", replace(TINY, teacher="fcn")),
+        ("chair-unet", replace(TINY, teacher="fcn", auxiliary=0.4)),
         ("fcn", replace(TINY, architecture={})),  # has dropout
     ],
 )
@@ -260,7 +261,7 @@ def test_samples_do_not_depend_on_who_reads_them(make_folder: MakeFolder) -> Non
     again, other = samples[1, 32, 77], samples[1, 32, 78]
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[0], other[0])
-    assert first[0].shape == (3, 32, 32) and first[1].shape == (32, 32)
+    assert first[0].shape == (3, 32, 32) and first[1].shape == (2, 32, 32)
 
 
 def test_samples_are_pasted_and_cropped_as_asked(make_folder: MakeFolder) -> None:
@@ -279,6 +280,21 @@ def test_samples_are_pasted_and_cropped_as_asked(make_folder: MakeFolder) -> Non
 def test_a_photo_without_objects_stays_itself(make_folder: MakeFolder) -> None:
     samples = Samples(open_folders([make_folder()], "train", CHAIR), (32,), crop=1.0, paste=1.0)
     assert not any((samples[0, 32, seed][1] == 1).any() for seed in range(8))
+
+
+def test_other_things_hide_what_is_looked_for(make_folder: MakeFolder) -> None:
+    """As people on chairs do; and they are pasted as chairs are, or a seam would mean a chair."""
+    root = make_folder(classes=["background", "chair", "dog"], photos=3)
+    folders = open_folders([root], "train", CHAIR)
+    dog, chair = FCN.classes.index("dog"), FCN.classes.index("chair")
+    samples = Samples(folders, (32,), crop=1.0, paste=0.5)
+    pasted, hidden = set[int](), 0
+    for seed in range(60):
+        labels, kinds = samples[1, 32, seed][1]
+        assert torch.equal(labels == 1, kinds == chair)
+        hidden += bool((kinds == dog).any() and (labels == 1).any())
+        pasted |= set(samples[0, 32, seed][1][1].unique().tolist())
+    assert hidden > 5 and pasted >= {0, chair, dog}
 
 
 def test_rare_classes_are_shown_more_often(make_folder: MakeFolder) -> None:
@@ -387,12 +403,12 @@ def test_labels_lie_where_the_picture_does(across: bool) -> None:
 def test_pasting_covers_what_is_behind() -> None:
     def flat(value: int, label: int) -> tuple[Tensor, Tensor]:
         size = (20, 20)
-        return torch.full((3, *size), value, dtype=torch.uint8), torch.full(
-            size, label, dtype=torch.uint8
-        )
+        image = torch.full((3, *size), value, dtype=torch.uint8)
+        return image, torch.full((2, *size), label, dtype=torch.uint8)
 
     torch.manual_seed(0)
-    image, labels = paste(flat(200, 1), flat(50, 0))
+    image, (labels, kinds) = paste(flat(200, 1), flat(50, 0))
+    assert torch.equal(labels, kinds)
     assert image.shape == (3, 20, 20)
     assert 0 < (labels == 1).sum() <= 400
     assert torch.equal(image[0] == 200, labels == 1)
@@ -401,17 +417,17 @@ def test_pasting_covers_what_is_behind() -> None:
     shares, cut = set[int](), 0
     for seed in range(20):
         torch.manual_seed(seed)
-        found = paste(flat(200, 1), flat(50, 0))[1] == 1
+        found = paste(flat(200, 1), flat(50, 0))[1][0] == 1
         shares.add(int(found.sum()))
         cut += bool(found[0].any() or found[-1].any() or found[:, 0].any() or found[:, -1].any())
     assert min(shares) < 60 and max(shares) > 250 and cut > 5
     # The border of an object that is nobody's is nobody's there too; and it lies anywhere.
     bright, mask = flat(200, 1)
-    mask[:6] = IGNORE
+    mask[:, :6] = IGNORE
     tops = set[int]()
     for seed in range(8):
         torch.manual_seed(seed)
-        image, labels = paste((bright, mask), flat(50, 0))
+        image, (labels, _) = paste((bright, mask), flat(50, 0))
         rows = (labels == IGNORE).any(1).nonzero()[:, 0]
         assert len(rows) and (labels[rows[-1] + 1] == 1).any()
         tops.add(int(rows[0]))
@@ -654,6 +670,46 @@ def test_an_encoder_learns_what_its_teacher_sees() -> None:
     assert any(parameter.grad is not None for parameter in student.features[0].parameters())
     for key, value in hints.teacher[1].state_dict().items():
         assert torch.equal(value, before[key]), key
+
+
+def test_all_kinds_of_things_are_learnt_beside_the_task() -> None:
+    torch.manual_seed(0)
+    network = CHAIR.build()
+    auxiliary = Auxiliary(network, torch.device("cpu"))
+    image = torch.randint(256, (2, 3, 64, 64)).byte()
+    kinds = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    image[:, :, 20:50, 30:] //= 4
+    kinds[:, 20:50, 30:], kinds[:, 50:54] = FCN.classes.index("dog"), IGNORE
+    optimizer = torch.optim.Adam([*network.parameters(), *auxiliary.parameters()], lr=3e-3)
+    for _ in range(30):
+        network.train()(as_input(image, CHAIR, torch.device("cpu")))
+        loss = auxiliary(kinds)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.2
+    assert network.features[0][0].weight.grad.abs().max() > 0
+    assert auxiliary(torch.full_like(kinds, IGNORE)).item() == 0
+
+
+def test_a_network_without_a_way_up_has_no_auxiliary_task(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    recipe = replace(TINY, auxiliary=0.4, architecture={})
+    with pytest.raises(TrainError, match=r"no --auxiliary for fcn: it has no way up"):
+        train(FCN, [make_folder()], tmp_path, recipe)
+
+
+def test_what_the_auxiliary_task_teaches_is_shipped_but_not_its_own_layer(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(classes=["background", "chair", "dog"])
+    for weight in (0.0, 0.4):
+        recipe = replace(TINY, auxiliary=weight, lr=0.1)
+        train(CHAIR, [root], tmp_path / str(weight), recipe, device="cpu")
+    alone, taught = (load_file(tmp_path / d / "chair-unet.safetensors") for d in ("0.0", "0.4"))
+    assert alone.keys() == taught.keys()
+    assert any(not torch.allclose(alone[key], taught[key], atol=1e-3) for key in alone)
 
 
 def test_a_teacher_of_another_stride_is_shown_what_its_student_is(
