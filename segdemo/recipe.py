@@ -17,8 +17,8 @@ class Recipe:
     balance: float = 0.5  # 1 shows every class as often as every other, 0 as the data has it
     shares: tuple[float, ...] = ()  # of each data folder in what is drawn; if empty, by its photos
     crop: float = 0.2  # smallest share of a photo's area that a crop shows
-    # Share of samples whose things are pasted onto another photo, and of those that get another's.
-    paste: float = 0.3
+    paste: float = 0.3  # share of samples whose things are pasted onto another photo
+    cover: float = 0.0  # share of samples that get the things of another in front, and no paste
     ema: float = 0.998  # the shipped weights are a running average over about 1 / (1 - ema) steps
     start: str = "none"  # a .safetensors of the whole network to go on from, as weights/ holds them
     start_share: float = 0.0  # of `start` in the shipped weights (https://arxiv.org/abs/2109.01903)

@@ -25,11 +25,16 @@ class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
     """
 
     def __init__(
-        self, folders: Sequence[Folder], sizes: Sequence[int], crop: float, paste: float
+        self,
+        folders: Sequence[Folder],
+        sizes: Sequence[int],
+        crop: float,
+        paste: float,
+        cover: float,
     ) -> None:
         self.places = places(folders)
         self.augment = {size: augmentation(size, crop) for size in sizes}
-        self.paste = paste
+        self.paste, self.cover = paste, cover
 
     def __getitem__(self, key: Key) -> tuple[Tensor, Tensor] | DataError:
         try:
@@ -49,7 +54,7 @@ class Samples(Dataset[tuple[Tensor, Tensor] | DataError]):
             if chance < self.paste:
                 if things(labels).any():  # else it would only become another photo
                     image, labels = paste((image, labels), self.read(other))
-            elif chance < 2 * self.paste:  # as many are half hidden, as in a scene
+            elif chance < self.paste + self.cover:
                 image, labels = paste_once(self.read(other), (image, labels))
             image, labels = self.augment[size](tv.Image(image), tv.Mask(labels))
         return image.as_subclass(Tensor), labels.as_subclass(Tensor)

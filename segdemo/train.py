@@ -125,7 +125,7 @@ def train(
         )
     draw = Draw(folders, spec, recipe.batch, recipe.balance, recipe.shares, recipe.seed)
     steps = range(state["step"], min(until or recipe.steps, recipe.steps))
-    samples = Samples(folders, recipe.sizes, recipe.crop, recipe.paste)
+    samples = Samples(folders, recipe.sizes, recipe.crop, recipe.paste, recipe.cover)
 
     def load(steps: Iterable[int]) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in DataLoader(
@@ -212,6 +212,8 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
     encoder = getattr(network, "features", None)
     if encoder is None and (recipe.freeze_encoder or recipe.encoder_weights != "none"):
         raise TrainError(f"{spec.name} has no encoder to be frozen or to start from other weights.")
+    if recipe.paste + recipe.cover > 1:
+        raise TrainError("--paste and --cover are shares of the same samples: at most 1 together.")
     if recipe.start_share and recipe.start == "none":
         raise TrainError("--start-share needs --start.")
     if recipe.start != "none":

@@ -254,7 +254,9 @@ def test_what_goes_wrong_with_a_photo_is_told_with_its_name(
 
 
 def test_samples_do_not_depend_on_who_reads_them(make_folder: MakeFolder) -> None:
-    samples = Samples(open_folders([make_folder()], "train", CHAIR), (32,), crop=0.2, paste=0.3)
+    samples = Samples(
+        open_folders([make_folder()], "train", CHAIR), (32,), crop=0.2, paste=0.3, cover=0.3
+    )
     torch.manual_seed(1)
     first = samples[1, 32, 77]
     torch.manual_seed(2)
@@ -268,17 +270,20 @@ def test_samples_are_pasted_and_cropped_as_asked(make_folder: MakeFolder) -> Non
     folders = open_folders([make_folder()], "train", CHAIR)
     keys = [(1, 32, seed) for seed in range(8)]
 
-    def made(crop: float, paste: float) -> Tensor:
-        samples = Samples(folders, (32,), crop, paste)
+    def made(crop: float, paste: float, cover: float = 0.0) -> Tensor:
+        samples = Samples(folders, (32,), crop, paste, cover)
         return torch.stack([samples[key][1] for key in keys])
 
     plain = made(1.0, 0.0)
     assert torch.equal(plain, made(1.0, 0.0))
     assert not torch.equal(plain, made(1.0, 1.0)) and not torch.equal(plain, made(0.2, 0.0))
+    assert not torch.equal(plain, made(1.0, 0.0, 1.0))
 
 
 def test_a_photo_without_objects_stays_itself(make_folder: MakeFolder) -> None:
-    samples = Samples(open_folders([make_folder()], "train", CHAIR), (32,), crop=1.0, paste=1.0)
+    samples = Samples(
+        open_folders([make_folder()], "train", CHAIR), (32,), crop=1.0, paste=1.0, cover=0.0
+    )
     assert not any((samples[0, 32, seed][1] == 1).any() for seed in range(8))
 
 
@@ -287,7 +292,7 @@ def test_other_things_hide_what_is_looked_for(make_folder: MakeFolder) -> None:
     root = make_folder(classes=["background", "chair", "dog"], photos=3)
     folders = open_folders([root], "train", CHAIR)
     dog, chair = FCN.classes.index("dog"), FCN.classes.index("chair")
-    samples = Samples(folders, (32,), crop=1.0, paste=0.5)
+    samples = Samples(folders, (32,), crop=1.0, paste=0.5, cover=0.5)
     pasted, hidden = set[int](), 0
     for seed in range(60):
         labels, kinds = samples[1, 32, seed][1]
@@ -598,6 +603,7 @@ def test_encoder_weights_come_from_the_hub(make_folder: MakeFolder, tmp_path: Pa
         (CHAIR, Recipe(freeze_encoder=True, architecture=PLAIN), "no encoder"),
         (FCN, Recipe(encoder_weights="nowhere.safetensors"), "no encoder weights at nowhere"),
         (FCN, Recipe(start_share=0.5), "needs --start"),
+        (FCN, Recipe(paste=0.6, cover=0.5), "at most 1 together"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(spec, recipe: Recipe, says: str) -> None:
