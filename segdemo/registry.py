@@ -110,7 +110,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 whole=32,
                 encoders=LITE2,
                 also_called={"swivelchair": "chair"},
-                sure=0.997,
+                sure=0.995,
             ),
             ModelSpec(
                 name="car-unet-vgg16",
