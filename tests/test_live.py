@@ -53,5 +53,6 @@ def test_a_turned_frame_lies_under_its_answer() -> None:
 
 def test_what_is_no_picture_is_a_sentence() -> None:
     assert frame(b"\0", "fcn")["error"].endswith(".")
+    assert set(frame(b"\0", "fcn")) == {"error", "at"}
     # Told of each frame: the page sends no other before it has heard of this one.
     assert frame(b"\0", "fcn") != frame(b"\0", "fcn")
