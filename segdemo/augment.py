@@ -89,6 +89,6 @@ def paste_once(sample: Sample, background: Sample) -> Sample:
     behind, behind_labels = behind.clone(), behind_labels.clone()
     behind[:, *pixels] = torch.where(solid, image, behind[:, *pixels])
     # What lies under an uncertain pixel of the object is uncertain too.
-    covers = (labels != 0).any(dim=0)
+    covers = solid | (labels[0] == IGNORE)
     behind_labels[:, *pixels] = torch.where(covers, labels, behind_labels[:, *pixels])
     return behind, behind_labels

@@ -26,10 +26,8 @@ class Auxiliary(nn.Module):
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         super().__init__()
-        self.seen = watch(network.eval(), "up")
-        side = 64  # whole strides of all of ours
-        with torch.no_grad():
-            cast(Network, network).scores(torch.zeros(1, 3, side, side, device=device))
+        side = 2 * cast(Network, network).stride
+        self.seen = watch(network, "up", side, device)
         fitting = [key for key, maps in self.seen.items() if maps.shape[-1] * CELL == side]
         if not fitting:
             raise ValueError(f"it has no way up with a stage at 1/{CELL} of the size")
@@ -41,7 +39,9 @@ class Auxiliary(nn.Module):
 
         kinds: uint8 [B, S, S], of the images that the network was just shown, or IGNORE.
         """
-        truth = kinds[:, CELL // 2 :: CELL, CELL // 2 :: CELL].long()
+        # One of the four pixels in the middle of each place, drawn by torch's global generator.
+        row, column = (CELL // 2 - torch.randint(2, (2,))).tolist()
+        truth = kinds[:, row::CELL, column::CELL].long()
         scores = self.tell(self.seen[self.key].float())
         losses = F.cross_entropy(scores, truth, ignore_index=IGNORE, reduction="sum")
         return losses / (truth != IGNORE).sum().clamp(min=1)

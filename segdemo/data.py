@@ -144,7 +144,7 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
     for mask, images in Counter(masks).items():
         if images > 1:
             raise DataError(f"{images} images have the one mask {mask}: rename all but one.")
-    kinds = label_table(names, KINDS, ignore)
+    kinds = kinds_table(names, ignore)
     return Folder(root.resolve().name, split, tuple(found), masks, table, named, kinds)
 
 
@@ -177,6 +177,18 @@ def label_table(names: Sequence[str], spec: ModelSpec, ignore: int) -> NDArray[n
         name = spec.also_called.get(name, name)
         table[value] = spec.classes.index(name) if name in spec.classes else 0
     table[ignore] = IGNORE
+    return table
+
+
+def kinds_table(names: Sequence[str], ignore: int) -> NDArray[np.int16]:
+    """The same for KINDS, but for what may be any of them: that is IGNORE.
+
+    That is what is disputed and, where a data set does not name all of them, its background.
+    """
+    table = label_table(names, KINDS, ignore)
+    table[[value for value, name in enumerate(names) if name in KINDS.disputed]] = IGNORE
+    if not set(range(len(KINDS.classes))) <= set(table.tolist()):
+        table[table == 0] = IGNORE
     return table
 
 

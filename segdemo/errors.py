@@ -21,6 +21,10 @@ class Busy(RuntimeError):
     """More is asked of this server than it can do. str(e) is one plain sentence."""
 
 
+class Fetching(Busy):
+    """Weights are on their way. Who waited for them would keep others from what is ready."""
+
+
 @dataclass
 class Request:
     """One request of a visitor: the id that the visitor is told, and time.monotonic() of it.

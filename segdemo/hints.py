@@ -32,11 +32,9 @@ class Hints(nn.Module):
         self.teacher = (teacher, cast(Network, network))  # no submodule
         # Of what both are shown, so that their stages have the same sizes.
         self.stride = max(cast(Network, network).stride, cast(Network, student).stride)
-        self.given, self.seen = watch(network, "down"), watch(student.eval(), "down")
-        example = torch.zeros(1, 3, 64, 64, device=device)
-        with torch.no_grad():
-            network(example)
-            student(example)
+        self.given, self.seen = (
+            watch(watched, "down", 2 * self.stride, device) for watched in (network, student)
+        )
         by_size = {maps.shape[-2:]: key for key, maps in self.seen.items()}
         self.pairs = [
             (key, by_size[maps.shape[-2:]])
@@ -66,12 +64,17 @@ class Hints(nn.Module):
         return torch.stack(errors).mean()
 
 
-def watch(network: nn.Module, way: str) -> dict[str, Tensor]:
-    """What the stages "down" or "up" last gave, [B, C, h, w] each; kept up to date by hooks."""
+def watch(network: nn.Module, way: str, side: int, device: torch.device) -> dict[str, Tensor]:
+    """What the stages "down" or "up" last gave, [B, C, h, w] each; kept up to date by hooks.
+
+    At first for a picture of `side` pixels each way.
+    """
     maps: dict[str, Tensor] = {}
     for key, module in cast(Network, network).stages().items():
         if key.startswith(way):
             module.register_forward_hook(
                 lambda _, inputs, output, key=key: maps.update({key: output})
             )
+    with torch.no_grad():
+        cast(Network, network.eval()).scores(torch.zeros(1, 3, side, side, device=device))
     return maps

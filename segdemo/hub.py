@@ -30,7 +30,7 @@ ABANDONED = 600  # seconds after which a part of a file that nobody writes to is
 # What the client wraps the true error in.
 CARRIERS = (errors.LocalEntryNotFoundError, ValueError, RuntimeError)
 
-_under_way: dict[str, "Bar"] = {}
+_under_way: dict[str, "Bar | None"] = {}  # by repository; nothing is known of it at first
 
 
 class HubError(RuntimeError):
@@ -61,6 +61,7 @@ def fetch(repo: str, revision: str = "main", sha256: str | None = None) -> Path:
     try:
         path = cached(repo, revision, sha256)
         if path is None:
+            _under_way[repo] = None
             if re.fullmatch(SHA256, told := ask(repo, revision)):
                 if sha256 not in (None, told):
                     raise HubError(f"{repo} on the Hub holds other weights at {revision}")
@@ -71,6 +72,8 @@ def fetch(repo: str, revision: str = "main", sha256: str | None = None) -> Path:
     except (OSError, ValueError, RuntimeError, httpx2.HTTPError) as error:
         # RuntimeError: of hf_xet, the client's own way to the Hub's files, whatever it was.
         raise HubError(clause(error, repo, revision)) from error
+    finally:
+        _under_way.pop(repo, None)
     return path
 
 
@@ -139,17 +142,15 @@ class Bar(tqdm):
         shown: bool | None = super().update(n)
         return shown
 
-    def close(self) -> None:
-        _under_way.pop(self.repo, None)
-        super().close()
-
 
 def under_way(model: str) -> str:
     """What is being fetched of a model at this moment, in a sentence for people, or nothing."""
     parts = [
-        f"{bar.repo} ({min(bar.arrived / bar.total, 1):.0%} of {bar.total / 1e6:.0f} MB)"
-        for bar in list(_under_way.values())
-        if bar.total and bar.repo.endswith(f"/segdemo-{model}")
+        f"{repo} ({min(bar.arrived / bar.total, 1):.0%} of {bar.total / 1e6:.0f} MB)"
+        if bar and bar.total
+        else repo
+        for repo, bar in list(_under_way.items())
+        if repo.endswith(f"/segdemo-{model}")
     ]
     return f"Weights are being fetched from the Hub: {', '.join(parts)}." if parts else ""
 

@@ -168,7 +168,9 @@ def _decode(
             # A JPEG can decode at a half, a quarter or an eighth: the box is what it then fills.
             drafted = image.draft(None, (wide, tall))
             box = drafted[1] if drafted else box
-        with LARGE if image.width * image.height > SMALL else nullcontext():
+        # By its whole size, since a progressive JPEG is held in full; an AVIF may hold more than
+        # it says.
+        with LARGE if width * height > SMALL or image.format == "AVIF" else nullcontext():
             rgb, turn = _pixels(image, wide, tall, box)
         return rgb, (height, width) if turn not in SIDEWAYS else (width, height)
     except BadImage:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from .console import OPACITY, THRESHOLD
 from .engine import Segmentation, ready
-from .errors import refuse_if_late
+from .errors import Fetching, refuse_if_late
 from .files import write_whole
+from .hub import under_way
 from .images import Source, load_shown
 from .overlay import Colour, colours_of, grey_png, paint, webp
 from .recent import Recent
@@ -168,12 +169,14 @@ def predict_on(
     keep: bool = True,
     quick: bool = False,
 ) -> Prediction:
-    """Segment a photo. Raises UnknownModel, WeightsError.
+    """Segment a photo. Raises UnknownModel, WeightsError, Fetching.
 
     keep: whether it may come again: then its answer is kept for a while, and found again.
     quick: to take half the time where the model is shown the mirror image too (`Runner.quick`).
     """
     spec, spent = find_model(model), dict(photo.milliseconds)
+    if told := under_way(model):
+        raise Fetching(told)
     runner = ready(spec)
     if quick:  # a GPU that is lent is asked for each time: too much for every frame
         runner = runner.spare.quick if runner.lends else runner.quick
@@ -198,12 +201,12 @@ def predict_on(
 
 def each_on(
     photo: Photo, models: Iterable[str], threshold: float = THRESHOLD
-) -> Iterator[tuple[str, Prediction | WeightsError]]:
+) -> Iterator[tuple[str, Prediction | WeightsError | Fetching]]:
     """What each of the models finds in a photo; one that cannot be had gives its error."""
     for model in models:
         try:
             yield model, predict_on(photo, model, threshold)
-        except WeightsError as error:
+        except (WeightsError, Fetching) as error:
             yield model, error
 
 

@@ -39,6 +39,9 @@ log = logging.getLogger("segdemo")
 
 MAX_UPLOAD = 8 * MAX_BYTES  # bytes of one upload: a few photos at once
 MAX_JSON = 5_000_000  # bytes of any other request; only a frame of live video comes near
+MAX_FILES = 100  # of one upload; each is open until the last has come
+MAX_ADDRESS = 4_000  # bytes of a path and what is asked of it; a photo's name may take 765
+MAX_NAME = 100  # letters of what a client calls itself, which is kept
 MAX_VALUES = 5_000  # in such a request; each costs Gradio far more than a byte of a string
 UPLOAD_SECONDS, JSON_SECONDS = 300, 30  # in which a request must have come in
 DRAIN_SECONDS = 25  # for running answers at the end; systemd, Docker and others kill later or so
@@ -175,6 +178,8 @@ class Gate:
     async def let_in(self, scope: Scope, receive: Receive) -> Receive:
         """What Gradio is to read the request with. Raises Refusal, TimeoutError."""
         path, method = scope["path"], scope["method"]
+        if len(path) + len(scope["query_string"]) > MAX_ADDRESS:
+            raise Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.")
         if not OPEN.fullmatch(path):
             raise Refusal(HTTPStatus.NOT_FOUND, "There is no such page here.")
         if path.startswith(FILE) and not self.is_ours(path.removeprefix(FILE)):
@@ -209,7 +214,7 @@ class Gate:
         return receive
 
     def check_files(self, path: str, body: bytes) -> None:
-        """Refuse a body that names a file which is no upload.
+        """Refuse a body that names a file which is no upload, or its client by a long name.
 
         Gradio looks at the paths too, but fetches those that are addresses, for any component.
         """
@@ -219,6 +224,9 @@ class Gate:
             found = json.loads(body) if body else None
         except (ValueError, RecursionError) as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, "This request is not proper JSON.") from error
+        client = found.get("session_hash") if isinstance(found, dict) else None
+        if isinstance(client, str) and len(client) > MAX_NAME:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "This session_hash is too long.")
         # What a tool of MCP is given, Gradio would fetch too.
         tool = path.startswith("/gradio_api/mcp")
         pending = [(found, False)]
@@ -282,7 +290,13 @@ def refuse(error: Exception, request: Request, path: str) -> Response:
 
 
 class FilesOnly(GradioMultiPartParser):
-    """Gradio's parser of uploads holds what is no file in memory, however much it is."""
+    """Gradio's parser of uploads holds what is no file in memory, however much it is.
+
+    And a thousand files open, however slowly they come.
+    """
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options | {"max_files": MAX_FILES})
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._current_part.file is None:

@@ -19,6 +19,7 @@ MAX_AGE = 5400  # seconds; the page promises two hours, and Gradio deletes what 
 MAX_BYTES = 2_000_000_000  # of all visitors together; beyond it the oldest files go first
 MAX_EMPTY = 600  # seconds; far longer than an answer takes to come into its folder
 EVERY = 60  # seconds between two looks
+BESIDE = 8192  # bytes that a file takes beside its own, with its folder: empty ones fill a disk too
 PREFIX, LOCK = "segdemo-", "lock"
 
 
@@ -81,7 +82,7 @@ class Sweeper:
                     if now - status.st_mtime > MAX_EMPTY:
                         path.rmdir()  # which fails where it is not empty
                 else:
-                    found.append((status.st_mtime, status.st_size, path))
+                    found.append((status.st_mtime, status.st_size + BESIDE, path))
         total = sum(size for _, size, _ in found)
         for changed, size, path in sorted(found):
             if now - changed > MAX_AGE or total > MAX_BYTES:

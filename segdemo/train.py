@@ -67,7 +67,8 @@ def train(
     (the facts) and, at every check, NAME.checkpoint; with `resume` goes on from that. `until`
     stops after that step, as if interrupted, and ships what there is. Returns the facts.
 
-    Raises DataError, TrainError, DeviceError; UnknownModel, WeightsError of the teacher.
+    Raises DataError, TrainError, DeviceError; UnknownModel of the teacher; WeightsError of that, or
+    where the facts beside `start` are damaged.
     """
     folders = open_folders(roots, "train", spec)
     if not folders:
@@ -167,16 +168,13 @@ def train(
         progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
 
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            shown = average
-            if recipe.start_share:
-                shown = deepcopy(average)
-                follow(shown, first, 1 - recipe.start_share)
             # The last steps again: their crops have the size that the run ends with.
             again = load(range(max(0, recipe.steps - SETTLING), recipe.steps))
             with torch.autocast(place.type, fast, enabled=fast != torch.float32):
-                settle(shown, recipe, (as_input(images, spec, place) for images, _ in again))
-            # However sure: that is chosen for weights that are finished. Where val shows none of
-            # the classes, the last are taken.
+                settle(average, recipe, (as_input(images, spec, place) for images, _ in again))
+            shown = towards(average, first, recipe.start_share)
+            # With no more than THRESHOLD asked of a region: how sure it has to be is chosen for
+            # weights that are finished. Where val shows none of the classes, the last are taken.
             reached = mean_iou(serving_runner(replace(spec, sure=THRESHOLD), shown, place), val)
             state["seconds"] += time.monotonic() - started
             point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
@@ -185,7 +183,7 @@ def train(
             tqdm.write(f"step {point['step']}: loss {point['loss']}, val IoU {point['val']}")
             if reached is None or reached >= state["best"]:
                 state["best"] = -1.0 if reached is None else reached
-                best = deepcopy(shown.state_dict())
+                best = shown.state_dict()
             saved = {
                 "recipe": asdict(recipe),
                 "seen": seen,
@@ -212,6 +210,8 @@ def build(spec: ModelSpec, recipe: Recipe) -> nn.Module:
     encoder = getattr(network, "features", None)
     if encoder is None and (recipe.freeze_encoder or recipe.encoder_weights != "none"):
         raise TrainError(f"{spec.name} has no encoder to be frozen or to start from other weights.")
+    if recipe.batch == 1 and min(recipe.sizes) <= cast(Network, network).stride:
+        raise TrainError("BatchNorm needs more than one place: give a larger --batch or --sizes.")
     if recipe.paste + recipe.cover > 1:
         raise TrainError("--paste and --cover are shares of the same samples: at most 1 together.")
     if recipe.start_share and recipe.start == "none":
@@ -364,6 +364,20 @@ def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the exponential moving average a step towards the network."""
     for mean, now in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(now, 1 - decay)
+
+
+@torch.no_grad()
+def towards(network: nn.Module, other: nn.Module, share: float) -> nn.Module:
+    """A copy of `network`, `share` of the way to `other`: WiSE-FT (https://arxiv.org/abs/2109.01903).
+
+    Its BatchNorm statistics too. To compute them anew, from crops, was no better on `val`.
+    """
+    between = deepcopy(network)
+    theirs = other.state_dict()
+    for name, value in between.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], share)
+    return between
 
 
 @torch.no_grad()

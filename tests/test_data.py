@@ -39,7 +39,18 @@ def test_what_is_there_beside_a_models_class_is_known_too(make_folder: MakeFolde
     folder = open_folder(root, "train", CHAIR)
     found = [set(np.unique(folder.with_kinds(i)[1][1])) for i in range(4)]
     chair, dog = (FCN.classes.index(name) for name in ("chair", "dog"))
-    assert found == [{0}, {0, chair, IGNORE}, {0, IGNORE}, {0, dog, IGNORE}]
+    # What has no name there may be anything.
+    assert found == [{IGNORE}, {chair, IGNORE}, {IGNORE}, {dog, IGNORE}]
+
+
+def test_where_all_kinds_have_names_what_has_none_is_none_of_them(make_folder: MakeFolder) -> None:
+    root = make_folder(classes=[*FCN.classes, "plant pot"], photos=len(FCN.classes) + 1)
+    folder = open_folder(root, "train", CHAIR)
+    names = [path.stem for path in folder.images]
+    first, kind, disputed = (
+        set(np.unique(folder.with_kinds(names.index(name))[1][1])) for name in ("0", "15", "21")
+    )
+    assert (first, kind, disputed) == ({0}, {0, 15, IGNORE}, {0, IGNORE})
 
 
 def test_what_data_sets_call_differently_counts_nowhere_in_training_only(

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -35,7 +36,7 @@ from segdemo.images import load_image
 from segdemo.overlay import colours_of
 from segdemo.predict import predict
 from segdemo.registry import MODELS
-from segdemo.ui import answers, figures
+from segdemo.ui import answers, api, figures
 from segdemo.weights import FOLDER
 
 CHAIR = EXAMPLES / "test" / "images" / "chair-dining.webp"
@@ -175,8 +176,7 @@ def test_who_has_waited_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> 
 def test_who_waits_while_weights_are_fetched_keeps_nobody_from_another_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    half = SimpleNamespace(repo="somebody/segdemo-fcn", arrived=4e6, total=8e6)
-    monkeypatch.setitem(hub._under_way, half.repo, half)
+    monkeypatch.setitem(hub._under_way, "somebody/segdemo-fcn", None)
     told = answers.look(str(CHAIR), "fcn")
     assert "fetched" in told["error"]
     assert told != answers.look(str(CHAIR), "fcn")  # the browser would not ask again
@@ -185,6 +185,12 @@ def test_who_waits_while_weights_are_fetched_keeps_nobody_from_another_model(
     assert "fetched" in told["error"] and told != again  # of which the page would not hear
     assert "photo" in answers.frame(CHAIR.read_bytes(), "chair-unet")
     assert "fetched" in figures.many([str(CHAIR)], "fcn")[0]["error"]
+    *_, inside = figures.of_open_tab("inside", str(CHAIR), "fcn", None, None, 0.5)
+    assert "fetched" in inside["error"]
+    with pytest.raises(gr.Error, match="fetched"):
+        api.segment(str(CHAIR), "fcn", 0.5, 0.5)
+    _, reports = api.compare(str(CHAIR), 0.5, 0.5)
+    assert ["fetched" in report.get("error", "") for report in reports] == [False, False, True]
 
 
 def test_a_download_before_the_chosen_models_answer_is_painted_as_its_classes_are() -> None:
@@ -425,8 +431,8 @@ def test_the_sweeper_deletes_the_old_the_empty_and_the_excess(
     sweeper.sweep()
     assert {name for name, path in files.items() if path.exists()} == set(files) - {"old"}
     assert not (tmp_path / "empty").exists()
-    assert sweeper.bytes == 1200
-    monkeypatch.setattr(tempfiles, "MAX_BYTES", 1000)
+    assert sweeper.bytes == 3 * (400 + tempfiles.BESIDE)
+    monkeypatch.setattr(tempfiles, "MAX_BYTES", 20_000)
     sweeper.sweep()
     assert not files["older"].exists() and files["new"].exists()
 

@@ -234,6 +234,7 @@ def test_a_slow_hub_is_waited_for_and_shows_how_far_it_is(hub: Hub, facts) -> No
     while waiting.is_alive():
         told.add(client.under_way("fcn"))
         time.sleep(0.05)
+    assert f"Weights are being fetched from the Hub: {REPO}." in told  # before it has answered
     assert any(re.search(r"someone/segdemo-fcn \([1-9]\d% of 24 MB\)", line) for line in told)
     assert client.under_way("fcn") == ""
     assert find_weights(FCN).read_bytes() == BIG

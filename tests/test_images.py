@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
+from segdemo import images
 from segdemo.images import MAX_PIXELS, BadImage, load_image, load_shown, shown_size
 
 RED, GREEN, BLUE, YELLOW = (230, 20, 20), (20, 200, 20), (20, 20, 230), (230, 230, 20)
@@ -278,6 +280,19 @@ def test_unfit_colour_profile_is_ignored(
     image = Image.fromarray(corners()).convert(mode)
     data = encode(image, "TIFF", icc_profile=profile)
     check_close(load(data), np.array(image.convert("RGB")), 0)
+
+
+def test_elements_of_a_colour_profile_are_not_run(
+    load: Callable[[bytes], NDArray[np.uint8]],
+) -> None:
+    """A list of them in a few kilobytes can take hours."""
+    matrix = struct.pack(">4s4xHH12f", b"matf", 3, 3, 0.2, 0.3, 0.1, 0.4, *[0.1] * 8)
+    elements = struct.pack(">4s4xHHIII", b"mpet", 3, 3, 1, 24, len(matrix)) + matrix
+    head = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()[:128])
+    head[:4] = (144 + len(elements)).to_bytes(4)
+    profile = bytes(head) + struct.pack(">I4sII", 1, b"D2B0", 144, len(elements)) + elements
+    data = encode(Image.fromarray(corners()), "PNG", icc_profile=profile)
+    check_close(load(data), corners(), 0)
 
 
 # --- transparency -------------------------------------------------------------------------------
@@ -590,6 +605,19 @@ def test_exif_that_would_fill_the_memory_is_not_read(kind: str, tmp_path: Path) 
         assert tracemalloc.get_traced_memory()[1] < 60e6  # half of it to read any file
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("kind", "size"), [("JPEG", (2600, 1600)), ("AVIF", (64, 64))])
+def test_what_may_take_much_memory_is_decoded_by_turns(
+    kind: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A JPEG that is held in full though shown small, and what may hold more than it says."""
+    turns = MagicMock()
+    monkeypatch.setattr(images, "LARGE", turns)
+    load_shown(encode(Image.new("RGB", size), kind))
+    turns.__enter__.assert_called_once()
+    load_shown(encode(Image.new("RGB", (64, 64)), "JPEG"))
+    turns.__enter__.assert_called_once()
 
 
 # --- what is no picture -------------------------------------------------------------------------

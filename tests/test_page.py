@@ -381,18 +381,23 @@ def test_the_live_camera_stops_by_itself(
         assert sessions and not any("/9j/" in str(s.config_values) for s in sessions)
 
 
+def three_quarters() -> SimpleNamespace:
+    """Of weights that are being fetched."""
+    return SimpleNamespace(arrived=6e6, total=8e6)
+
+
 def test_who_waits_for_weights_is_answered_when_they_are_there(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    half = SimpleNamespace(repo="somebody/segdemo-chair-unet", arrived=4e6, total=8e6)
-    monkeypatch.setitem(hub._under_way, half.repo, half)
+    repo = "somebody/segdemo-chair-unet"
+    monkeypatch.setitem(hub._under_way, repo, None)
     with served_here(browser, tmp_path) as (page, _):
         give(page, CHAIR)
         expect(page.locator("#viewer .message")).to_contain_text("fetched")
-        half.arrived = 6e6
+        monkeypatch.setitem(hub._under_way, repo, three_quarters())
         expect(page.locator("#viewer .message")).to_contain_text("75%")
-        monkeypatch.delitem(hub._under_way, half.repo)
+        monkeypatch.delitem(hub._under_way, repo)
         wait_for_answer(page)
 
 
@@ -764,9 +769,9 @@ def test_a_browser_of_another_language_shows_one_and_not_two(url: str, browser: 
 
 
 def test_a_download_is_told_in_every_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    half = SimpleNamespace(repo="somebody/segdemo-fcn", arrived=4e6, total=8e6)
-    monkeypatch.setitem(hub._under_way, half.repo, half)
-    assert in_every_language(hub.under_way("fcn"))
+    for bar in (None, three_quarters()):
+        monkeypatch.setitem(hub._under_way, "somebody/segdemo-fcn", bar)
+        assert in_every_language(hub.under_way("fcn"))
 
 
 def test_no_number_is_no_share() -> None:

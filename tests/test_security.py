@@ -23,7 +23,7 @@ from visitor import ROOT, Visitor, server, wait_until
 import segdemo
 from segdemo.__main__ import main
 from segdemo.images import MAX_BYTES, BadImage
-from segdemo.service import MAX_JSON, MAX_UPLOAD
+from segdemo.service import MAX_FILES, MAX_JSON, MAX_UPLOAD
 
 CHAIR = EXAMPLES / "test" / "images" / "chair-dining.webp"
 GOOD = encode(photo(), "PNG")
@@ -324,6 +324,17 @@ def test_limits_of_what_is_taken_in(visitor: Visitor, place: Place) -> None:
     # What is no file would be held in memory.
     reply = visitor.http.post("/upload", data={"files": "x" * 100_000}, files={"files": GOOD})
     assert reply.status_code == 400 and is_sentence(reply.text)
+    # Each would be held open until the last has come.
+    reply = visitor.http.post("/upload", files=[("files", b"")] * (MAX_FILES + 1))
+    assert (reply.status_code, reply.text) == (
+        400, f"Too many files. Maximum number of files is {MAX_FILES}."
+    )  # fmt: skip
+    # Names of clients are kept.
+    body = {"data": [], "fn_index": 0, "session_hash": "x" * 1000}
+    reply = visitor.http.post("/queue/join", json=body)
+    assert reply.status_code == 400 and is_sentence(reply.json()["detail"])
+    reply = visitor.http.get(f"/upload_progress?upload_id={'x' * 5000}")
+    assert reply.status_code == 414 and is_sentence(reply.json()["detail"])
     # Refused by what it says of itself, before any of it is sent.
     for length, status in (
         (f"Content-Length: {MAX_UPLOAD + 1}", 413),

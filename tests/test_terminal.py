@@ -182,6 +182,8 @@ def test_bench_measures_each_thing_beside_another_way(
         "train chair-unet --data {made} --out /proc/self/task",
         "train chair-unet --data {made} --out {out} --sizes 32,0",
         "train chair-unet --data {made} --out {out} --workers -1",
+        "train chair-unet --data {made} --out {out} --seed 20261128213000",
+        "train car-unet-vgg16 --data {made} --out {out} --batch 1 --sizes 32",
         "train chair-unet --data {broken} --out {out} --steps 1 --sizes 32",
         "evaluate chair-unet --data {broken}",
         "predict {photo} {photo} --out {out}",

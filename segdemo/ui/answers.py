@@ -10,10 +10,9 @@ from typing import Any
 import gradio as gr
 
 from .. import errors
-from ..errors import refuse_if_late, sentence
+from ..errors import Fetching, refuse_if_late, sentence
 from ..exports import Style, bundle, save_one
 from ..files import write_whole
-from ..hub import under_way
 from ..predict import PHOTOS, Photo, Prediction, predict_on, read
 from .components import file
 from .replies import fresh_folder, still_there, told
@@ -28,15 +27,14 @@ def seen(photo: str) -> Photo:
 def look(photo: str | None, model: str) -> Any:
     """Another photo or model: the viewer's value.
 
-    While the model's weights are fetched, how far that is; the browser asks again, since who
-    waited here would keep others from a model that is ready.
+    While the model's weights are fetched, how far that is; the browser asks again.
     """
     if photo is None:
         return None
     try:
-        if told := under_way(model):
-            return {"error": told, "again": time.monotonic()}
         return answer(predict_on(seen(photo), model))
+    except Fetching as error:
+        return {"error": str(error), "again": time.monotonic()}
     except Exception as error:
         # Not raised: an error would leave the last photo's answer beside this photo.
         return {"error": sentence(error)}
@@ -61,8 +59,6 @@ def frame(photo: bytes | None, model: str) -> Any:
     if request := errors.current_request():
         request.begun = True  # however late: who looks at their camera has not left
     try:
-        if told := under_way(model):
-            return unlike({"error": told})
         prediction = predict_on(read(photo), model, keep=False, quick=True)
         # As it came, unless it is larger than what is shown: encoding it again takes longer than
         # a small network.

@@ -14,11 +14,10 @@ from ..exports import bundle
 from ..files import write_whole
 from ..images import FORMATS_TEXT, BadImage
 from ..overlay import webp
-from ..predict import each_on, predict, read
+from ..predict import Prediction, each_on, predict, read
 from ..registry import MODELS, find_model
 from ..score import read_truth, score_photo
 from ..views import hits_on
-from ..weights import WeightsError
 from .figures import MANY
 from .inputs import Photo, Photos, Share
 from .replies import fresh_folder, told
@@ -86,11 +85,11 @@ def compare(
     try:
         folder, overlays, reports = fresh_folder(), [], []
         for name, found in each_on(read(given(photo)), MODELS, threshold):
-            if isinstance(found, WeightsError):
+            if isinstance(found, Prediction):
+                overlays.append(str(found.save_overlay(folder, name, opacity)))
+                reports.append(found.report())
+            else:
                 reports.append({"model": name, "error": sentence(found)})
-                continue
-            overlays.append(str(found.save_overlay(folder, name, opacity)))
-            reports.append(found.report())
         return overlays, reports
     except Exception as error:
         raise told(error) from error

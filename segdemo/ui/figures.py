@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..console import OPACITY, THRESHOLD
 from ..data import IGNORE
-from ..errors import sentence
+from ..errors import Fetching, sentence
 from ..exports import bundle
 from ..files import write_whole
 from ..hub import under_way
@@ -51,9 +51,7 @@ def of_open_tab(
     shown: dict[str, Any] = dict.fromkeys(work)
     if open_tab in work:
         try:
-            # Who waited here would keep others from a model that is ready.
-            told = open_tab != "compare" and under_way(model)
-            shown[open_tab] = {"error": told} if told else work[open_tab]()
+            shown[open_tab] = work[open_tab]()
         except Exception as error:
             shown[open_tab] = {"error": sentence(error)}
     return tuple(shown.values())
@@ -63,13 +61,8 @@ def compare(photo: str | None, threshold: float) -> Any:
     """The same photo through every model, side by side."""
     if photo is None:
         return None
-    figures, missing, there = [], [], []
-    for name, spec in MODELS.items():
-        if told := under_way(name):
-            missing.append({"name": spec.title, "value": told})
-        else:
-            there.append(name)
-    for name, found in each_on(seen(photo), there, threshold):
+    figures, missing = [], []
+    for name, found in each_on(seen(photo), MODELS, threshold):
         if isinstance(found, Prediction):
             figures.append(beside(found))
         else:
@@ -151,6 +144,8 @@ def look_inside(photo: str | None, model: str) -> Any:
     """What the network makes of the photo, stage by stage, and what each skip is good for."""
     if photo is None:
         return None
+    if told := under_way(model):
+        raise Fetching(told)
     inside = inside_of(find_model(model), seen(photo).shown)
     sections = [
         explained(kind, [stage_figure(stage) for stage in stages])
@@ -194,8 +189,6 @@ def many(
     """
     if not photos:
         return None, gr.update(visible=False)
-    if told := under_way(model):  # who waited here would keep others from a model that is ready
-        return {"error": told}, gr.update(visible=False)
     figures, found, refused = [], [], []
     for path in progress.tqdm(photos[:MANY]):
         name = Path(path).name
@@ -203,6 +196,8 @@ def many(
             prediction = predict(still_there(path), model)
             figures.append(beside(prediction) | {"title": as_it_is(name)})
             found.append((prediction.at(THRESHOLD), path, name))
+        except Fetching as error:
+            return {"error": str(error)}, gr.update(visible=False)
         except Exception as error:
             refused.append({"name": as_it_is(name), "value": sentence(error)})
     section = {"title": "many_title", "figures": figures, "rows": refused}

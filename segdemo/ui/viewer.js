@@ -173,7 +173,7 @@ function row(called) {
 
 function tell() {
   for (const key of ["opacity", "threshold"])
-    $(`.${key} output`).textContent = `${number(100 * sliders[key].value)} %`;
+    $(`.${key} b`).textContent = `${number(100 * sliders[key].value)} %`;
 }
 
 // A line on what it took; live, how many frames a second came in the last three.
