@@ -428,6 +428,14 @@ def test_an_example_is_one_click(page: Page, name: str) -> None:
     assert np.array_equal(mask(page), expected.labels)
 
 
+def test_sliders_have_names_for_who_does_not_see_them(page: Page) -> None:
+    give(page, CHAIR)
+    wait_for_answer(page)
+    for name in ("Opacity", "Threshold"):
+        slider = page.locator("#viewer").get_by_role("slider", name=name, exact=True)
+        expect(slider).to_be_visible()
+
+
 def test_an_answer_under_way_leaves_that_on_screen_as_it_is(page: Page) -> None:
     choose(page, "fcn")
     give(page, CHAIR)
