@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .hub import under_way
 from .images import BadImage
 from .registry import UnknownModel
 from .weights import WeightsError
@@ -54,6 +55,12 @@ def refuse_if_late() -> None:
     if time.monotonic() - request.arrived > PATIENCE:
         raise Busy("Too many people are asking just now: please try again in a minute.")
     request.begun = True
+
+
+def refuse_while_fetched(model: str) -> None:
+    """Raise Fetching where the weights of `model` are on their way."""
+    if told := under_way(model):
+        raise Fetching(told)
 
 
 def sentence(error: BaseException, request: Request | None = None) -> str:

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from .console import OPACITY, THRESHOLD
 from .engine import Segmentation, ready
-from .errors import Fetching, refuse_if_late
+from .errors import Fetching, refuse_if_late, refuse_while_fetched
 from .files import write_whole
-from .hub import under_way
 from .images import Source, load_shown
 from .overlay import Colour, colours_of, grey_png, paint, webp
 from .recent import Recent
@@ -175,8 +174,7 @@ def predict_on(
     quick: to take half the time where the model is shown the mirror image too (`Runner.quick`).
     """
     spec, spent = find_model(model), dict(photo.milliseconds)
-    if told := under_way(model):
-        raise Fetching(told)
+    refuse_while_fetched(model)
     runner = ready(spec)
     if quick:  # a GPU that is lent is asked for each time: too much for every frame
         runner = runner.spare.quick if runner.lends else runner.quick

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ..console import OPACITY, THRESHOLD
 from ..data import IGNORE
-from ..errors import Fetching, sentence
+from ..errors import Fetching, refuse_while_fetched, sentence
 from ..exports import bundle
 from ..files import write_whole
-from ..hub import under_way
 from ..images import shown_size
 from ..inside import Skip, Stage
 from ..inside import look_inside as inside_of
@@ -144,8 +143,7 @@ def look_inside(photo: str | None, model: str) -> Any:
     """What the network makes of the photo, stage by stage, and what each skip is good for."""
     if photo is None:
         return None
-    if told := under_way(model):
-        raise Fetching(told)
+    refuse_while_fetched(model)
     inside = inside_of(find_model(model), seen(photo).shown)
     sections = [
         explained(kind, [stage_figure(stage) for stage in stages])
