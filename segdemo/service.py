@@ -34,6 +34,7 @@ from .errors import Request, sentence
 from .images import MAX_BYTES
 from .logs import Metrics
 from .registry import MODELS
+from .tempfiles import PREFIX
 
 log = logging.getLogger("segdemo")
 
@@ -65,6 +66,7 @@ ADDRESS = re.compile(r"\s*(https?|ftp|file):", re.IGNORECASE)
 NO_SUCH_CALL = "There is no such endpoint, or it takes other arguments: see /gradio_api/info."
 OTHER_ARGUMENTS = "This failed: are the arguments those that /gradio_api/info describes?"
 NOT_FETCHED = "A photo must be uploaded: addresses are not fetched."
+GONE = "A file that you gave is no longer kept here: give it again."
 # Streams that end when the other side goes.
 LASTING = ("/gradio_api/heartbeat", "/gradio_api/upload_progress", "/gradio_api/mcp")
 # An answer comes over one of these.
@@ -102,6 +104,8 @@ class Service:
 
     def __init__(self, files: Path, metrics: Metrics | None = None) -> None:
         self.files, self.metrics = files, metrics
+        # How paths begin that a page has which was open before the server was started anew.
+        self.earlier = str(files.parent.parent / PREFIX)
         self.stopping = False
         self.running = 0  # requests to Gradio, but for those that last as long as a page is open
         errors.current_request = answered_request
@@ -240,7 +244,8 @@ class Gate:
                 pending.append((part, given or (tool and key == "arguments")))
             named = item.get("path") if isinstance(item, dict) else None
             if named is not None and not (isinstance(named, str) and self.is_ours(named)):
-                raise Refusal(HTTPStatus.BAD_REQUEST, NOT_FETCHED)
+                gone = isinstance(named, str) and named.startswith(self.service.earlier)
+                raise Refusal(HTTPStatus.BAD_REQUEST, GONE if gone else NOT_FETCHED)
 
     def is_ours(self, path: str) -> bool:
         """Whether it is the path of something in the folder of visitors' files.

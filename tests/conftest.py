@@ -21,7 +21,7 @@ import pytest
 from hub_server import Hub
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 
 def free_port() -> int:
@@ -51,6 +51,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "segdemo" / "examples"
 PICTURES = {path.stem: path for path in (EXAMPLES / "test" / "images").glob("*.webp")}
 CHAIR = PICTURES["chair-dining"]
+
+expect.set_options(timeout=30_000)  # milliseconds: on a busy machine a network takes some seconds
 
 MakeFolder = Callable[..., Path]
 

@@ -74,6 +74,10 @@ def test_as_an_element_of_another_origin(url: str, browser: Browser, host, by) -
             page.locator("#viewer .takes button[value='mask.png']").click()
         assert download.value.suggested_filename.endswith(".mask.png")
         assert Image.open(download.value.path()).mode == "L"
+        # What the server no longer has is told, and no file.
+        page.route("**/file=**.cutout.png", lambda route: route.fulfill(status=404, body="{}"))
+        page.locator("#viewer .takes button[value='cutout.png']").click()
+        expect(page.locator("#viewer .facts")).to_contain_text("no longer kept")
         expect_a_chair(page)
         page.get_by_role("tab", name="In your code").click()
         expect(page.locator("#snippets pre").first).to_contain_text(url.rstrip("/"))

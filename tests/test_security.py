@@ -186,6 +186,13 @@ def test_no_path_and_no_address_is_taken_for_a_photo(
     assert trap[1] == []
 
 
+def test_a_photo_of_before_a_restart_has_to_be_given_again(visitor: Visitor) -> None:
+    """Pages stay open while a server is started anew, in another folder."""
+    folder = Path(files_of(visitor)).parent
+    asked = visitor.ask(f"{folder.parent}/segdemo-before/files/abc/photo.png")
+    assert asked.status_code == 400 and "give it again" in asked.json()["detail"]
+
+
 def test_an_address_is_refused_that_the_dots_in_it_lead_to_a_visitors_file(
     visitor: Visitor, place: Place
 ) -> None:

@@ -99,11 +99,6 @@ def device_title(prediction: Prediction) -> str:
     return {"cpu": "CPU", "cuda": "GPU"}[prediction.result.device]
 
 
-def settled(event: gr.EventData) -> float:
-    """The viewer's threshold, once the slider rests."""
-    return float(event.threshold)
-
-
 def take(photo: str | None, model: str, event: gr.EventData) -> Any:
     """One download, out of the photo at its full size, in the viewer's threshold and colours."""
     if photo is None:

@@ -51,6 +51,13 @@ window.segdemo = (() => {
   const sentence = translator(/^(said_|gone$)/);
   const say = (text) => (Array.isArray(text) ? t(...text) : (sentence(text ?? "") ?? t(text ?? "")));
 
+  // What the server keeps at `url`, a Blob. Else the error has `told`: the text to say so.
+  async function loaded(url) {
+    const reply = await fetch(url).catch(() => fetch(url)); // a network may be away for a moment
+    if (!reply.ok) throw Object.assign(new Error(reply.statusText), { told: "gone" });
+    return reply.blob();
+  }
+
   // <tag class="name">, holding text or other nodes. Text never becomes HTML.
   function make(tag, name = "", ...content) {
     const node = document.createElement(tag);
@@ -68,5 +75,5 @@ window.segdemo = (() => {
     return { $, $$ };
   }
 
-  return { language, texts, number, t, thing, translator, say, make, part };
+  return { language, texts, number, t, thing, translator, say, loaded, make, part };
 })();

@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 TEXTS: dict[str, dict[str, str]] = json.loads((HERE / "texts.json").read_text("utf-8"))
 # What each script starts with; common.js has put `window.segdemo` into the page's head.
 START = (
-    "const { texts, number, t, thing, say, make, part } = window.segdemo;\n"
+    "const { texts, number, t, thing, say, loaded, make, part } = window.segdemo;\n"
     "const { $, $$ } = part(element);\n"
 )
 

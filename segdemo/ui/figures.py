@@ -76,7 +76,9 @@ def beside(prediction: Prediction) -> dict[str, Any]:
         {
             "colour": prediction.colours[spec.classes.index(name)],
             "className": name,
-            "value": ["percent", {"part": part}],
+            "value": ["percent", {"part": part}]
+            if part >= 0.05
+            else ["percent_less", {"part": 0.1}],
         }
         for place, (name, part) in enumerate(report["coverage"].items())
         if part >= 0.05 or not place  # the largest at any rate

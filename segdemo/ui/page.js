@@ -47,9 +47,9 @@
     for (let node = root; node; node = walker.nextNode()) put(node);
   };
   const watcher = new MutationObserver((changes) => {
-    for (const { type, target, addedNodes } of changes)
-      if (type === "childList") addedNodes.forEach(putAll);
-      else put(target);
+    for (const change of changes)
+      if (change.type === "childList") change.addedNodes.forEach(putAll), ended(change);
+      else put(change.target);
   });
   for (const app of apps) {
     putAll(app);
@@ -62,9 +62,17 @@
 
   // A browser that gives no camera, or no clipboard, is told of by nobody else.
   let asked;
+  const tell = (key) => {
+    const told = asked.querySelector(".camera-told") ?? make("p", "camera-told");
+    told.role = "alert";
+    asked.append(told);
+    told.textContent = t(key);
+  };
   document.addEventListener("click", ({ target }) => {
     for (const told of document.querySelectorAll(".camera-told")) told.remove();
     asked = target.closest?.("#photo, #truth, #camera");
+    onCamera = asked?.id === "camera";
+    setTimeout(unseenOff, 100); // in another tab, perhaps
   }, true);
   addEventListener("unhandledrejection", (event) => {
     const { reason } = event;
@@ -72,16 +80,65 @@
     // Over plain http there is no clipboard to ask.
     const none = reason instanceof TypeError && !isSecureContext;
     if (!asked || !(none || (reason instanceof DOMException && refusals.test(reason.name)))) return;
-    const told = asked.querySelector(".camera-told") ?? make("p", "camera-told");
-    told.role = "alert";
-    asked.append(told);
-    told.textContent = t("no_camera");
+    tell("no_camera");
     event.preventDefault();
   });
+  // Gradio would take away what is there, then look into the clipboard, and say nothing of one that
+  // holds no picture.
+  document.addEventListener("click", async (event) => {
+    const paste = "[data-testid=source-select] button:last-child";
+    if (asked?.id === "camera" || !asked?.querySelector(paste)?.contains(event.target)) return;
+    event.stopPropagation();
+    const place = asked;
+    const items = await navigator.clipboard.read();
+    const type = (item) => item.types.find((type) => type.startsWith("image/"));
+    const item = items.find(type);
+    if (!item) return tell("no_picture");
+    const given = new DataTransfer();
+    given.items.add(new File([await item.getType(type(item))], "clipboard", { type: type(item) }));
+    const input = place.querySelector("input[type=file]");
+    input.files = given.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
   // Nor of a photo that the server reads, as HEIC, and the browser cannot show.
   document.addEventListener("error", ({ target }) => {
     if (target.matches?.("#photo img, #truth img")) target.alt = t("not_shown");
   }, true); // it does not bubble
+
+  // Gradio leaves a camera on when another is chosen, of which a phone may open only one at a time;
+  // and when it comes so late that it is no longer on the page.
+  const { mediaDevices } = navigator; // none over plain http
+  const stop = (stream) => stream?.getTracks().forEach((track) => track.stop());
+  const cameras = new Map();
+  const open = mediaDevices?.getUserMedia.bind(mediaDevices);
+  const openOne = async (wanted) => {
+    const place = asked;
+    if (!place) return open(wanted); // somebody else's
+    stop(cameras.get(place.id));
+    const stream = await open(wanted);
+    cameras.set(place.id, stream);
+    if (!place.isConnected || !place.querySelector("video")) stop(stream);
+    return stream;
+  };
+  if (open) mediaDevices.getUserMedia = openOne;
+  // Nor does anybody see the preview for a photo in another tab: to upload instead ends it.
+  const unseenOff = () => {
+    const photo = document.querySelector("#photo");
+    if (photo?.querySelector("video")?.srcObject?.active && !photo.checkVisibility())
+      photo.querySelector("[data-testid=source-select] button").click();
+  };
+  // The live camera ends by being taken off the page and put there anew: who was on it with the
+  // keyboard is on it again.
+  let onCamera = false;
+  document.addEventListener("focusin", ({ target }) => (onCamera = Boolean(target.closest("#camera"))));
+  const ended = ({ addedNodes, removedNodes }) => {
+    const has = (node) => node.id === "camera" || node.querySelector?.("#camera");
+    if ([...removedNodes].some(has)) document.dispatchEvent(new Event("camera-off"));
+    if (!onCamera || ![...addedNodes].some(has)) return;
+    setTimeout(() => {
+      if (document.activeElement === document.body) document.querySelector('#camera button:not([tabindex="-1"])')?.focus();
+    }, 100); // before, its buttons are not there
+  };
 
   // A camera that faces the visitor is shown as a mirror; what it takes is not (style.css).
   const mirror = ({ target }) => {

@@ -22,6 +22,12 @@ NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "netwo
 
 # What an event shows that never ran: the queue was full, or the server is away.
 NOT_ANSWERED = "{ error: 'not_answered' }"
+# In the browser: a part stays as it is, or comes and goes. Who has no network can go on with all
+# that needs no server: one request that fails, and Gradio loads the page anew.
+AS_IT_IS = "{ __type__: 'update' }"
+TAKEN_OFF = "{ __type__: 'update', visible: false }"
+# Without a value, as the last frame would stand in the place of what the camera sees.
+PUT_ON = "{ __type__: 'update', visible: true, value: null }"
 
 SNIPPETS = {path.stem: path.read_text("utf-8") for path in (HERE / "snippets").glob("*.txt")} | {
     "embed": iframe("{place}/"),
@@ -46,17 +52,20 @@ def build_page() -> gr.Blocks:
     ) as page:
         add_endpoints()  # first, so that their names are free
         drawn("words", '<h1 data-t="title"></h1><p data-t="intro"></p>', elem_id="intro")
-        with gr.Tabs(overflow_behavior="wrap") as tabs:
-            with gr.Tab(ENGLISH["tab_photo"]):
+        with gr.Tabs(overflow_behavior="wrap"):
+            with gr.Tab(ENGLISH["tab_photo"]) as photo_tab:
                 model = add_photo_tab()
-            with gr.Tab(ENGLISH["tab_live"]):
-                add_live_tab(tabs)
-            with gr.Tab(ENGLISH["tab_many"]):
+            with gr.Tab(ENGLISH["tab_live"]) as live_tab:
+                frames = add_live_tab()
+            with gr.Tab(ENGLISH["tab_many"]) as many_tab:
                 add_many_tab()
             with gr.Tab(ENGLISH["tab_models"]) as models_tab:
                 add_models_tab(models_tab)
             with gr.Tab(ENGLISH["tab_code"]) as code_tab:
                 add_code_tab(code_tab, model)
+        for tab in (photo_tab, many_tab, models_tab, code_tab):
+            tab.select(None, None, frames, js=f"() => ({TAKEN_OFF})")
+        live_tab.select(None, None, frames, js=f"() => ({PUT_ON})")
         drawn("words", '<p data-t="privacy"></p>', elem_id="privacy")
     # Closed to calls that would pass by the queue.
     page.queue(max_size=QUEUE, default_concurrency_limit=2, api_open=False)
@@ -118,6 +127,7 @@ def add_photo_tab() -> gr.HTML:
             with gr.Tab(ENGLISH["tab_inside"]) as inside_tab:
                 inside = drawn("figures", waiting="waiting_inside", elem_id="inside")
 
+    rest = [compared, scored, inside]
     # One event for all causes, so that answers come in order and the last one counts.
     looked = gr.on(
         [photo.change, model.change, seen.retry],
@@ -125,23 +135,31 @@ def add_photo_tab() -> gr.HTML:
         [photo, model],
         seen,
         trigger_mode="always_last",
+        show_progress_on=[seen, *rest],
         **NETWORK,
     )
-    # The other tabs are worked out when they are looked at, and again after a change.
-    rest = [compared, scored, inside]
+    # The other tabs are worked out when they are looked at, and again after a change; but not
+    # while weights are fetched.
     looked.failure(None, None, [seen, *rest], js=f"() => Array(4).fill({NOT_ANSWERED})")
     state = [changes, open_tab]
-    waited = "(n, tab, answer) => n + (tab !== 'see' && !answer?.again)"
-    looked.then(None, [*state, seen], changes, js=waited)
+    looked.then(
+        None,
+        [*state, seen],
+        [changes, *rest],
+        js=f"""(n, tab, answer) => [
+            n + (tab !== 'see' && !answer?.again),
+            ...Array(3).fill(answer?.again ? {{ error: answer.error }} : {AS_IT_IS}),
+        ]""",
+    )
     gr.on(
         [truth.change, names.change], None, state, changes, js="(n, tab) => n + (tab === 'score')"
     )
     threshold.change(None, state, changes, js="(n, tab) => n + ['compare', 'score'].includes(tab)")
     tabs = {"see": see_tab, "compare": compare_tab, "score": score_tab, "inside": inside_tab}
     for name, tab in tabs.items():
-        tab.select(None, None, open_tab, js=f"() => '{name}'")
-    worked = gr.on(
-        [open_tab.change, changes.change],
+        opened = f"n => ['{name}', n + {int(tab is not see_tab)}, null, null, null]"
+        tab.select(None, changes, [open_tab, changes, *rest], js=opened)
+    worked = changes.change(
         figures.of_open_tab,
         [open_tab, photo, model, truth, names, threshold],
         rest,
@@ -157,10 +175,12 @@ def add_photo_tab() -> gr.HTML:
         trigger_mode="multiple",  # none of two clicks in a row is lost
         **NETWORK,
     )
-    seen.settle(answers.settled, None, threshold, trigger_mode="multiple", **AT_ONCE)
+    at_rest = "() => Number(document.querySelector('#viewer .threshold input').value)"
+    seen.settle(None, None, threshold, js=at_rest)
     # What comes from an example goes when the visitor brings something. Who brings both may begin
     # with the mask; and Gradio clears, before a camera is chosen, what is empty too.
-    gr.on([photo.upload, photo.clear], without_example, names, [truth, names], **AT_ONCE)
+    without_example = f"(names) => Array(2).fill(names ? null : {AS_IT_IS})"
+    gr.on([photo.upload, photo.clear], None, names, [truth, names], js=without_example)
     gr.on([truth.upload, truth.clear], None, None, names, js="() => null")
     chosen = [photo, model, truth, names]
     picked = shelf.pick(examples.pick, None, chosen, trigger_mode="multiple", **AT_ONCE)
@@ -168,12 +188,8 @@ def add_photo_tab() -> gr.HTML:
     return model
 
 
-def without_example(names: list[str] | None) -> tuple[Any, Any]:
-    """The true mask and its names as they are; none, if it is an example's, which has names."""
-    return (None, None) if names else (gr.skip(), gr.skip())
-
-
-def add_live_tab(tabs: gr.Tabs) -> None:
+def add_live_tab() -> gr.Image:
+    """Returns the camera, which runs while it is on the page."""
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280, scale=2):
             frames = Photo(
@@ -202,15 +218,10 @@ def add_live_tab(tabs: gr.Tabs) -> None:
     # Gradio's camera runs on, and sends, when its time is over, after Stop and in another tab: it
     # ends when it is taken off the page.
     for ended in (live.then, live.failure):
-        off = ended(lambda: gr.update(visible=False), None, frames, **AT_ONCE)
-        off.then(lambda: gr.update(visible=True, value=None), None, frames, **AT_ONCE)
+        off = ended(None, None, frames, js=f"() => ({TAKEN_OFF})")
+        off.then(None, None, frames, js=f"() => ({PUT_ON})")
     live.failure(None, None, seen, js=f"() => ({NOT_ANSWERED})")
-    tabs.select(is_live, None, frames, trigger_mode="multiple", **AT_ONCE)
-
-
-def is_live(opened: gr.SelectData) -> dict[str, Any]:
-    # Without a value, as the last frame would stand in the place of what the camera sees.
-    return gr.update(visible=opened.value == ENGLISH["tab_live"], value=None)
+    return frames
 
 
 def add_many_tab() -> None:
@@ -252,4 +263,4 @@ def add_models_tab(tab: gr.Tab) -> None:
 
 def add_code_tab(tab: gr.Tab, model: gr.HTML) -> None:
     snippets = drawn("snippets", value=next(iter(MODELS)), snippets=SNIPPETS, elem_id="snippets")
-    tab.select(lambda name: name, model, snippets, **AT_ONCE)
+    tab.select(None, model, snippets, js="(name) => name")

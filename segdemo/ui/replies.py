@@ -9,6 +9,7 @@ import gradio as gr
 
 from ..errors import sentence
 from ..images import BadImage
+from ..service import GONE
 
 
 def told(error: Exception) -> gr.Error:
@@ -26,7 +27,7 @@ def as_it_is(name: str) -> list[Any]:
 def still_there(path: str) -> str:
     """The path of a visitor's photo or mask. Raises BadImage where it was deleted since."""
     if not Path(path).is_file():
-        raise BadImage("A file that you gave is no longer kept here: give it again.")
+        raise BadImage(GONE)
     return path
 
 

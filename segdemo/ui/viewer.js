@@ -29,9 +29,7 @@ const visible = (label) => label > 0 && !style.hidden.has(name(label));
 
 // The pixels of a picture, RGBA.
 async function pixels(url) {
-  const reply = await fetch(url).catch(() => fetch(url)); // a network may be away for a moment
-  if (!reply.ok) throw Object.assign(new Error(reply.statusText), { gone: true });
-  const bitmap = await createImageBitmap(await reply.blob());
+  const bitmap = await createImageBitmap(await loaded(url));
   const { width, height } = bitmap;
   const scratch = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   scratch.drawImage(bitmap, 0, 0);
@@ -144,13 +142,14 @@ function list() {
     const [colour, share] = line.querySelectorAll("[type=color], b");
     line.querySelector("[type=checkbox]").checked = !style.hidden.has(name(here));
     if (colour.value !== hex(colourOf(here))) colour.value = hex(colourOf(here)); // another model's
-    share.textContent = t("percent", { part });
+    share.textContent = part < 0.05 ? t("percent_less", { part: 0.1 }) : t("percent", { part });
   }
   const only = shown.binary && thing(name(1));
   const count = shown.classes.length - 1;
   const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all", { count });
   if ($(".found").textContent === none) return;
   $(".found").textContent = none;
+  $(".point").textContent = ""; // it told of what was there before
   if (props.live) $(".told").textContent = none;
 }
 
@@ -186,7 +185,9 @@ function facts({ size, milliseconds, device }) {
     width: size[0], height: size[1], device,
     all: all / 1000, network: milliseconds.network / 1000, rate: rate || 0,
   };
-  $(".facts").textContent = t(props.live ? "facts_live" : "facts", values);
+  // The last frames may come when the camera has ended.
+  const off = props.live && !document.querySelector("#camera video")?.srcObject?.active;
+  $(".facts").textContent = t(off ? "camera_off" : props.live ? "facts_live" : "facts", values);
 }
 
 function message(text, state) {
@@ -235,8 +236,8 @@ async function update() {
     const same = () => shown?.width === photo.width && shown.photo.every((level, i) => level === photo.data[i]);
     if (!props.live && !same()) style.hidden.clear(); // else another photo would seem to hold nothing
     shown = { ...photo, photo: photo.data, first: grey(map), sure: sure && grey(sure), classes, binary };
-  } catch ({ gone }) {
-    return mine === turn && message(t(gone ? "gone" : "not_loaded"), "error");
+  } catch ({ told = "not_loaded" }) {
+    return mine === turn && message(t(told), "error");
   } finally {
     busy = false;
     done();
@@ -265,8 +266,14 @@ sliders.threshold.addEventListener("input", () => {
   settling = setTimeout(() => trigger("settle", { threshold: Number(sliders.threshold.value) }), 300);
 });
 
-const peeking = (on) => () => ((peek = on), draw());
-canvas.addEventListener("pointerdown", (event) => event.button === 0 && peeking(true)());
+let pressed; // a finger that rests: one that moves on scrolls or pinches, and the picture stays
+const peeking = (on) => () => {
+  clearTimeout(pressed);
+  if (peek !== on) (peek = on), draw();
+};
+canvas.addEventListener("pointerdown", ({ button, pointerType }) => {
+  if (button === 0) pressed = setTimeout(peeking(true), pointerType === "touch" ? 150 : 0);
+});
 for (const end of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(end, peeking(false));
 canvas.addEventListener("keydown", (event) => {
   if (event.key !== " ") return;
@@ -281,12 +288,17 @@ const point = (event) => {
   const { left, top, width, height } = canvas.getBoundingClientRect();
   const x = Math.floor(((event.clientX - left) / width) * shown.width);
   const y = Math.floor(((event.clientY - top) / height) * shown.height);
+  // A finger that left the picture is still followed.
+  if (Math.min(x, y) < 0 || x >= shown.width || y >= shown.height) return ($(".point").textContent = "");
   const here = shown.labels[y * shown.width + x];
-  if (here === undefined) return;
   const part = (100 * shown.sure[y * shown.width + x]) / LEVELS;
   $(".point").textContent = t("point", { thing: here ? thing(name(here)) : t("background"), part });
 };
+// What is told beside a picture that stays on screen.
+const note = (key) => root.dataset.state === "answer" && ($(".facts").textContent = $(".told").textContent = t(key));
+
 if (!props.live) {
+  document.addEventListener("not-saved", ({ detail }) => note(detail));
   canvas.addEventListener("pointermove", point);
   for (const end of ["pointerleave", "pointercancel"])
     canvas.addEventListener(end, () => ($(".point").textContent = ""));
@@ -307,6 +319,7 @@ for (const button of $$(".takes button"))
 if (props.live) {
   $(".takes").remove();
   document.addEventListener("no-frames", () => message(t("waiting_long"), "error"));
+  document.addEventListener("camera-off", () => note("camera_off"));
 }
 watch("value", update);
 tell();
