@@ -2,17 +2,19 @@
 
 import argparse
 import dataclasses
+import errno
 import json
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from .console import OPACITY, THRESHOLD, Parser, complain, in_short
+from .console import OPACITY, THRESHOLD, Parser, complain, in_short, one_line
 from .quota import heed_quota
 from .recipe import Recipe
 
@@ -28,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     What is not foreseen is told in a line too; `python -X dev -m segdemo` shows its traceback.
     """
-    options = parser().parse_args(arguments)
-    heed_quota()
     try:
+        options = parser().parse_args(arguments)
+        heed_quota()
         return run(options)
     except ModuleNotFoundError as error:
         if sys.flags.dev_mode:
@@ -44,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("stopped")
         return 130
+    finally:
+        drop_output()
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,7 +83,6 @@ def run(options: argparse.Namespace) -> int:
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
         complain(in_short(error))
-        drop_output()
         return 2
     except ModuleNotFoundError:
         raise
@@ -275,28 +278,32 @@ def run_models(_: argparse.Namespace) -> None:
 def run_predict(options: argparse.Namespace) -> None:
     from .files import write_whole
     from .images import BadImage
-    from .predict import predict
+    from .predict import predict_on, read
     from .registry import find_model
 
-    stems = [photo.stem for photo in options.photos]
-    for stem in stems:
-        if stems.count(stem) > 1:
+    for stem, photos in Counter(photo.stem for photo in options.photos).items():
+        if photos > 1:
             raise BadImage(f"Two of the photos are called {stem}: their answers would be one file.")
     spec = find_model(options.model)
     options.out.mkdir(parents=True, exist_ok=True)
     refused = []
     for photo in options.photos:
         try:
-            prediction = predict(photo, spec.name, options.threshold)
+            prediction = predict_on(read(photo), spec.name, options.threshold, keep=False)
+            prediction.save_mask(options.out, photo.stem)
+            prediction.save_overlay(options.out, photo.stem, options.opacity)
+            report = json.dumps(prediction.report(), indent=1)
+            write_whole(options.out / f"{photo.stem}.json", f"{report}\n".encode())
         except BadImage as error:  # the others go on
             refused.append(f"{photo}: {error}")
             continue
-        prediction.save_mask(options.out, photo.stem)
-        prediction.save_overlay(options.out, photo.stem, options.opacity)
-        report = json.dumps(prediction.report(), indent=1)
-        write_whole(options.out / f"{photo.stem}.json", f"{report}\n".encode())
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            refused.append(f"{photo}: Its name is too long for what is written beside it.")
+            continue
         found = [f"{name} {part:.1f} %" for name, part in prediction.report()["coverage"].items()]
-        print(f"{photo}: {', '.join(found) or 'nothing found'}")
+        print(one_line(f"{photo}: {', '.join(found) or 'nothing found'}"))
     if refused:
         raise BadImage(" ".join(refused))
 

@@ -22,10 +22,14 @@ class Parser(argparse.ArgumentParser):
 
 def complain(words: str) -> None:
     """Say in one line on stderr what is wrong, whatever names of files are in it."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     if sys.stderr:  # it may be closed
         with suppress(OSError):
-            print(f"segdemo: {line}", file=sys.stderr, flush=True)
+            print(f"segdemo: {one_line(words)}", file=sys.stderr, flush=True)
+
+
+def one_line(words: str) -> str:
+    """The same with nothing in it that would end the line or control the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
 
 
 def in_short(error: OSError) -> str:

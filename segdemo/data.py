@@ -6,6 +6,7 @@ size of its image. A model finds its classes there by name; every other class is
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
     none of the model's classes. A split that is not there has no samples.
     """
     try:
-        description = json.loads((root / "dataset.json").read_text("utf-8"))
+        description = json.loads((root / "dataset.json").read_text("utf-8-sig"))
         names = [str(name) for name in description["classes"]]
         ignore = int(description["ignore_index"])
     except FileNotFoundError as error:
@@ -123,7 +124,7 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
             f'{root / "dataset.json"} must hold {{"classes": [names], "ignore_index": number}}.'
         ) from error
     if len(names) > 256 or not 0 <= ignore <= 255:
-        raise DataError(f"{root / 'dataset.json'}: masks of 8 bit hold no value above 255.")
+        raise DataError(f"{root / 'dataset.json'}: masks of 8 bit hold values from 0 to 255.")
 
     table = label_table(names, spec, ignore)
     if split == "train":
@@ -145,7 +146,8 @@ def open_folder(root: Path, split: str, spec: ModelSpec) -> Folder:
         if images > 1:
             raise DataError(f"{images} images have the one mask {mask}: rename all but one.")
     kinds = kinds_table(names, ignore)
-    return Folder(root.resolve().name, split, tuple(found), masks, table, named, kinds)
+    name = Path(os.path.abspath(root)).name  # of a link its own, by which it is known here
+    return Folder(name, split, tuple(found), masks, table, named, kinds)
 
 
 def palette_greys(mask: Image.Image) -> NDArray[np.uint8] | None:

@@ -17,6 +17,10 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        if error.filename == str(unfinished):  # a name that nobody has given
+            error.filename = str(path)
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -166,13 +166,14 @@ def sweep(repo: str) -> None:
 
 def clause(error: Exception, repo: str, revision: str) -> str:
     """What went wrong, for people."""
-    while error.__cause__ and isinstance(error, CARRIERS):
+    refused = errors.HfHubHTTPError  # some of these are ValueErrors too
+    while error.__cause__ and isinstance(error, CARRIERS) and not isinstance(error, refused):
         error = error.__cause__  # type: ignore[assignment]
     match error:
         case errors.RevisionNotFoundError() | errors.RemoteEntryNotFoundError():
             return f"the Hub has no {FILE} in {repo} at {revision}"
         case errors.HfHubHTTPError():
-            return refusal(error.response.status_code, repo)
+            return refusal(error, repo)
         case errors.FileMetadataError():
             return f"what answers at {constants.ENDPOINT} is not the Hub"
         case errors.HFValidationError():
@@ -187,13 +188,18 @@ def clause(error: Exception, repo: str, revision: str) -> str:
             return f"the Hub broke off in the middle of {repo}"
 
 
-def refusal(status: int, repo: str) -> str:
+def refusal(error: errors.HfHubHTTPError, repo: str) -> str:
     """What an answer of the Hub means that is none."""
-    if status in (401, 403) and get_token():
+    status, words = error.response.status_code, " ".join((error.server_message or "").split())
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repo} is for those who asked for it on its page on the Hub, with HF_TOKEN set"
+    if status == 401 and get_token():
         return f"the Hub refuses the token in HF_TOKEN for {repo}: it is expired or too weak"
-    if status in (401, 403, 404):
+    if status in (401, 404):
         return f"the Hub shows no {repo}: it is not there, or private and HF_TOKEN must be set"
-    return f"the Hub is in trouble (HTTP {status}) and gave no {repo}; try again later"
+    if status == 429 or status >= 500:
+        return f"the Hub is in trouble (HTTP {status}) and gave no {repo}; try again later"
+    return f"the Hub refuses {repo} (HTTP {status}): {words.rstrip('.') or 'it says no more'}"
 
 
 def sha256_of(path: Path) -> str:

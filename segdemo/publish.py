@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from huggingface_hub import (
@@ -19,6 +20,7 @@ from huggingface_hub import (
     SpaceCard,
     SpaceHardware,
     errors,
+    get_session,
     get_token,
 )
 
@@ -40,6 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HARDWARE = tuple(hardware.value for hardware in SpaceHardware)
 ZERO_GPU = SpaceHardware.ZERO_A10G.value
 SPACE = "segdemo"  # what the Space is called
+SILENCE = 60  # seconds, after which the Hub is not waited for; its client would wait for ever
 
 CommitOperation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 Files = Mapping[str, Path | bytes]  # path in the repository -> a file here, or its content
@@ -102,6 +105,7 @@ def publish(
     the Space has it, or the free CPU. Raises PublishError, WeightsError.
     """
     specs, api, repo = list(specs), HfApi(), namespace
+    get_session().timeout = httpx2.Timeout(SILENCE)
     contents = [model_files(spec, f"{namespace}/{SPACE}" if space else "") for spec in specs]
     try:
         check_token(api, namespace)
@@ -129,7 +133,9 @@ def publish(
         if space:
             repo = f"{namespace}/{SPACE}"
             files = space_files(specs, revisions, wanted.hardware)
-            apply(api, compare(api, repo, "space", files))
+            # From its first moment: who does not pay may have ZeroGPU and nothing else.
+            kind = {"space_sdk": "gradio", "space_hardware": SpaceHardware(wanted.hardware)}
+            apply(api, compare(api, repo, "space", files), **kind)
             set_up(api, repo, has, wanted)
     except (PublishError, WeightsError):
         raise
@@ -200,7 +206,8 @@ def space_files(specs: Iterable[ModelSpec], revisions: Mapping[str, str], hardwa
     """What the Space holds: this project without tests and weights, fitted to its hardware."""
     files: dict[str, Path | bytes] = {name: ROOT / name for name in ("app.py", "LICENSE")}
     for path in sorted((ROOT / "segdemo").rglob("*")):
-        if path.is_file() and path.suffix not in (".pyc", ".pyi"):
+        hidden = any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+        if path.is_file() and not hidden and path.suffix not in (".pyc", ".pyi"):
             files[path.relative_to(ROOT).as_posix()] = path
     for spec, (repo, revision) in zip(specs, revisions.items(), strict=True):
         place = {"hub": {"repo": repo, "revision": revision}}
@@ -259,11 +266,10 @@ def hashes(file: Path | bytes) -> tuple[str, str]:
     return git, hashlib.sha256(content).hexdigest()
 
 
-def apply(api: HfApi, change: Change) -> str:
-    """Make the change; the commit that the repository is at afterwards."""
+def apply(api: HfApi, change: Change, **kind: Any) -> str:
+    """Make the change; the commit that the repository is at afterwards. kind: of a new one."""
     if change.create:
-        sdk = "gradio" if change.kind == "space" else None
-        api.create_repo(change.repo, repo_type=change.kind, space_sdk=sdk, exist_ok=True)
+        api.create_repo(change.repo, repo_type=change.kind, exist_ok=True, **kind)
     operations: list[CommitOperation] = [
         *(CommitOperationAdd(path, change.files[path]) for path in change.add),
         *(CommitOperationDelete(path) for path in change.delete),
@@ -283,7 +289,7 @@ def record(spec: ModelSpec, repo: str, revision: str) -> None:
 
 
 def settings(api: HfApi, repo: str) -> Settings:
-    """How the Space is set up; without a variable on the free CPU, where it is not there yet."""
+    """How the Space is set up; without a variable on cpu-basic, where it is not there yet."""
     try:
         variable = api.get_space_variables(repo).get("SEGDEMO_HUB_NAMESPACE")
         hardware = api.get_space_runtime(repo).requested_hardware

@@ -57,6 +57,7 @@ class Hub(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}
         self.tokens = {"good-token": "someone"}
         self.fault: str | int = ""
+        self.pays = True  # whoever asks, for more than ZeroGPU
         self.asked: Counter[str] = Counter()  # "METHOD /path" -> how often
         self.sent = threading.Event()  # some bytes of a large file are under way
         self.stopped = threading.Event()
@@ -244,7 +245,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(403, "", f"You may not write to {asked['organization']}")
         if (kind, name) in self.server.repos:
             return self.refuse(409, "", "You already created this repo")
-        repo = self.server.repos[kind, name] = Repo()
+        hardware = asked.get("hardware", "cpu-basic")
+        if kind == "space" and hardware != "zero-a10g" and not self.server.pays:
+            return self.refuse(402, "", "Subscribe to PRO to create a Space on cpu-basic.")
+        repo = self.server.repos[kind, name] = Repo(hardware=hardware)
         repo.commit({".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
         self.json({"url": f"http://127.0.0.1:{self.server.server_port}/{name}"})
 

@@ -168,3 +168,16 @@ def test_two_folders_of_one_name_are_refused(make_folder: MakeFolder, tmp_path: 
     roots = [make_folder("a/same"), make_folder("b/same")]
     with pytest.raises(DataError, match="Two of the data folders are called same"):
         open_folders(roots, "train", CHAIR)
+
+
+def test_a_folder_is_known_by_the_name_of_its_link(make_folder: MakeFolder, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).symlink_to(make_folder(f"store/{name}/dataset"))
+    roots = [tmp_path / "one", tmp_path / "other"]
+    assert [folder.name for folder in open_folders(roots, "train", CHAIR)] == ["one", "other"]
+
+
+def test_a_description_as_some_editors_save_it(make_folder: MakeFolder) -> None:
+    path = make_folder() / "dataset.json"
+    path.write_text(path.read_text("utf-8"), "utf-8-sig")
+    assert len(open_folder(path.parent, "train", CHAIR)) == 4

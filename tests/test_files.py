@@ -26,6 +26,15 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
     assert path.read_bytes() == b"whole"
 
 
+def test_what_cannot_be_written_is_told_under_the_name_that_was_given(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere" / "chart.svg", tmp_path / "folder"):
+        if path.name == "folder":
+            path.mkdir()
+        with pytest.raises(OSError) as told:
+            write_whole(path, b"whole")
+        assert told.value.filename == str(path)
+
+
 def test_two_runs_may_write_the_same_file(tmp_path: Path) -> None:
     path = tmp_path / "photo.mask.png"
     with whole(path) as one, whole(path) as other:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CHAIR, HUB_HOME, served
+from conftest import CHAIR, HUB_HOME, ROOT, served
 from gradio_client import Client, handle_file
 from hub_server import Hub
 from huggingface_hub import ModelCard, SpaceCard
@@ -16,6 +16,7 @@ from PIL import Image
 import segdemo
 from segdemo.__main__ import main
 from segdemo.hub import sha256_of
+from segdemo.publish import space_files
 from segdemo.registry import MODELS
 from segdemo.weights import FOLDER, find_weights, read_facts
 
@@ -100,6 +101,29 @@ def test_the_space_is_this_project_without_its_weights(hub: Hub, mine: Path) -> 
     assert "spaces" not in space.commits[-1][1]["requirements.txt"].decode().split()
 
 
+def test_a_space_of_somebody_who_does_not_pay(hub: Hub, mine: Path, capsys) -> None:
+    hub.pays = False
+    assert publish("--space", "--hardware", "zero-a10g") == 0
+    assert hub.repos["space", "someone/segdemo"].hardware == "zero-a10g"
+    del hub.repos["space", "someone/segdemo"]
+    capsys.readouterr()
+    assert publish("--space") == 2
+    told = capsys.readouterr().err
+    assert "refuses someone/segdemo (HTTP 402): Subscribe to PRO to create a Space" in told
+
+
+def test_hidden_files_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("app.py", "LICENSE", "README.md", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("engine.py", ".env", ".ipynb_checkpoints/engine.py"):
+        path = tmp_path / "segdemo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("TOKEN = 'secret'")
+    monkeypatch.setattr("segdemo.publish.ROOT", tmp_path)
+    files = space_files([], {}, "cpu-basic")
+    assert [path for path in files if path.startswith("segdemo/")] == ["segdemo/engine.py"]
+
+
 def test_only_what_changed_is_published(hub: Hub, mine: Path, capsys) -> None:
     assert publish("--space") == 0
     before = read_facts(MODELS["fcn"])["hub"]["revision"]
@@ -155,7 +179,7 @@ def test_what_the_hub_says_of_a_card_is_told(hub: Hub, mine: Path, capsys) -> No
     assert told.endswith("README.md. - no such licence.\n") and "Traceback" not in told
 
 
-def test_what_cannot_be_published_is_said(hub: Hub, mine: Path, capsys) -> None:
+def test_what_cannot_be_published_is_said(hub: Hub, mine: Path, capsys, monkeypatch) -> None:
     assert publish("--hardware", "cray") == 2
     assert "no such hardware" in capsys.readouterr().err
     assert publish("--hardware", "t4-small") == 2
@@ -163,6 +187,10 @@ def test_what_cannot_be_published_is_said(hub: Hub, mine: Path, capsys) -> None:
     hub.fault = 503
     assert publish() == 2
     assert "the Hub is in trouble (HTTP 503)" in capsys.readouterr().err
+    hub.fault = "silent"
+    monkeypatch.setattr("segdemo.publish.SILENCE", 0.5)
+    assert publish() == 2
+    assert "the Hub does not answer" in capsys.readouterr().err
     hub.stop()
     assert publish() == 2
     assert "the Hub cannot be reached" in capsys.readouterr().err

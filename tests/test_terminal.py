@@ -183,7 +183,7 @@ def test_bench_measures_each_thing_beside_another_way(
         "train chair-unet --data {made} --out {out} --sizes 32,0",
         "train chair-unet --data {made} --out {out} --workers -1",
         "train chair-unet --data {made} --out {out} --seed 20261128213000",
-        "train car-unet-vgg16 --data {made} --out {out} --batch 1 --sizes 32",
+        "train chair-unet --data {made} --out {out} --batch 1 --sizes 32",
         "train chair-unet --data {broken} --out {out} --steps 1 --sizes 32",
         "evaluate chair-unet --data {broken}",
         "predict {photo} {photo} --out {out}",
@@ -262,16 +262,37 @@ def test_what_is_not_installed_is_one_line_too(start: list[str]) -> None:
     assert "is not installed" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_full_disk_is_one_line_too() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("models", "segdemo: No space left on device\n"),
+        ("predict {photo} {text} --out {out}", "segdemo: {text}: This is a text file, not a"),
+    ],
+)
+def test_a_full_disk_is_one_line_too(arguments: str, says: str, tmp_path: Path) -> None:
     """Of lines that are held back until Python ends, too, as they are where no screen is."""
     held_back = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    command = [sys.executable, "-m", "segdemo", "models"]
+    (tmp_path / "text.jpg").write_text("This is no picture.")
+    places = {"photo": PICTURE, "text": tmp_path / "text.jpg", "out": tmp_path}
+    command = [sys.executable, "-m", "segdemo", *arguments.format(**places).split()]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             command, cwd=ROOT, env=held_back, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 2
-    assert done.stderr == "segdemo: No space left on device\n"
+    assert done.stderr.startswith(says.format(**places)) and done.stderr.count("\n") == 1
+
+
+def test_a_photo_with_an_odd_name_is_one_line_and_one_with_a_long_name_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd, long = tmp_path / "a\x1b[2J\nb.webp", tmp_path / f"{'l' * 250}.webp"
+    for path in (long, odd):
+        shutil.copy(PICTURE, path)
+    assert main(["predict", str(long), str(odd), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr()
+    assert told.out.count("\n") == 1 and "\x1b" not in told.out and "a\\x1b[2J\\nb.webp" in told.out
+    assert "Its name is too long" in told.err and told.err.count("\n") == 1
 
 
 def test_remarks_on_damaged_photos_are_kept_from_people(tmp_path: Path) -> None:

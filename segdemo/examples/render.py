@@ -798,6 +798,8 @@ def main():
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--draft", action="store_true", help="half the size, few samples")
     options = parser.parse_args()
+    if unknown := set(options.scenes) - set(SCENES):
+        parser.error(f"there is no scene {', '.join(sorted(unknown))}")
     folders = [options.out / "test" / kind for kind in ("images", "masks")]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
