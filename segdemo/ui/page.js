@@ -83,6 +83,11 @@
     tell("no_camera");
     event.preventDefault();
   });
+  // Nor of a photo that the server reads, as HEIC, and the browser cannot show.
+  document.addEventListener("error", ({ target }) => {
+    if (target.matches?.("#photo img, #truth img")) target.alt = t("not_shown");
+  }, true); // it does not bubble
+
   // Gradio would take away what is there, then look into the clipboard, and say nothing of one that
   // holds no picture.
   document.addEventListener("click", async (event) => {
@@ -100,10 +105,6 @@
     input.files = given.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }, true);
-  // Nor of a photo that the server reads, as HEIC, and the browser cannot show.
-  document.addEventListener("error", ({ target }) => {
-    if (target.matches?.("#photo img, #truth img")) target.alt = t("not_shown");
-  }, true); // it does not bubble
 
   // Gradio leaves a camera on when another is chosen, of which a phone may open only one at a time;
   // and when it comes so late that it is no longer on the page.
