@@ -22,8 +22,8 @@ NETWORK: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "netwo
 
 # What an event shows that never ran: the queue was full, or the server is away.
 NOT_ANSWERED = "{ error: 'not_answered' }"
-# What happens to a part in the browser. What needs no server does not ask it: after one request that
-# fails, for want of a network, Gradio loads the page anew, and photo and answer are gone.
+# What happens to a part in the browser. What needs no server does not ask it: after one request
+# that fails, for want of a network, Gradio loads the page anew, and photo and answer are gone.
 AS_IT_IS = "{ __type__: 'update' }"
 TAKEN_OFF = "{ __type__: 'update', visible: false }"
 # Without a value, as the last frame would stand in the place of what the camera sees.
