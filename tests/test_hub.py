@@ -143,6 +143,7 @@ def test_what_the_clients_own_way_of_fetching_raises(hub: Hub, facts, monkeypatc
     ("fault", "says"),
     [
         ("silent", "the Hub does not answer"),
+        (403, "(HTTP 403): trouble"),
         ("dripping", "the Hub does not answer"),
         ("portal", "is not the Hub"),
         (503, "the Hub is in trouble (HTTP 503)"),
