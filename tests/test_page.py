@@ -623,6 +623,10 @@ def test_what_is_under_the_pointer_is_named(page: Page) -> None:
         scale = box["width"] / labels.shape[1]
         canvas.hover(position={"x": (x + 0.5) * scale, "y": (y + 0.5) * scale})
         expect(page.locator("#viewer .point")).to_have_text(f"{word}, {100 * labels.max():.0f} %")
+    slide(page, "threshold", 0.8)  # under a pointer that rests
+    expect(page.locator("#viewer .point")).to_be_hidden()
+    canvas.hover(position={"x": 5, "y": 5})
+    expect(page.locator("#viewer .point")).to_be_visible()
     page.mouse.move(0, 0)
     expect(page.locator("#viewer .point")).to_be_hidden()
 

@@ -127,6 +127,7 @@ function drawNow() {
 // What was found: a line for each class, with its share of the picture. Lines stay while their
 // class does, and live in their place: somebody may be using their controls.
 function list() {
+  $(".point").textContent = ""; // it told of what was there before
   const counts = new Array(shown.classes.length).fill(0);
   for (const here of shown.labels) counts[here]++;
   const found = counts
@@ -149,7 +150,6 @@ function list() {
   const none = found.length ? "" : only ? t("none_of", { thing: only }) : t("none_at_all", { count });
   if ($(".found").textContent === none) return;
   $(".found").textContent = none;
-  $(".point").textContent = ""; // it told of what was there before
   if (props.live) $(".told").textContent = none;
 }
 
