@@ -292,8 +292,9 @@ def run_predict(options: argparse.Namespace) -> None:
             prediction = predict_on(read(photo), spec.name, options.threshold, keep=False)
             prediction.save_mask(options.out, photo.stem)
             prediction.save_overlay(options.out, photo.stem, options.opacity)
-            report = json.dumps(prediction.report(), indent=1)
-            write_whole(options.out / f"{photo.stem}.json", f"{report}\n".encode())
+            report = prediction.report()
+            content = f"{json.dumps(report, indent=1)}\n".encode()
+            write_whole(options.out / f"{photo.stem}.json", content)
         except BadImage as error:  # the others go on
             refused.append(f"{photo}: {error}")
             continue
@@ -302,7 +303,7 @@ def run_predict(options: argparse.Namespace) -> None:
                 raise
             refused.append(f"{photo}: Its name is too long for what is written beside it.")
             continue
-        found = [f"{name} {part:.1f} %" for name, part in prediction.report()["coverage"].items()]
+        found = [f"{name} {part:.1f} %" for name, part in report["coverage"].items()]
         print(one_line(f"{photo}: {', '.join(found) or 'nothing found'}"))
     if refused:
         raise BadImage(" ".join(refused))

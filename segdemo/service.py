@@ -104,8 +104,6 @@ class Service:
 
     def __init__(self, files: Path, metrics: Metrics | None = None) -> None:
         self.files, self.metrics = files, metrics
-        # How paths begin that a page has which was open before the server was started anew.
-        self.earlier = str(files.parent.parent / PREFIX)
         self.stopping = False
         self.running = 0  # requests to Gradio, but for those that last as long as a page is open
         errors.current_request = answered_request
@@ -244,7 +242,7 @@ class Gate:
                 pending.append((part, given or (tool and key == "arguments")))
             named = item.get("path") if isinstance(item, dict) else None
             if named is not None and not (isinstance(named, str) and self.is_ours(named)):
-                gone = isinstance(named, str) and named.startswith(self.service.earlier)
+                gone = isinstance(named, str) and self.was_ours(named)
                 raise Refusal(HTTPStatus.BAD_REQUEST, GONE if gone else NOT_FETCHED)
 
     def is_ours(self, path: str) -> bool:
@@ -254,6 +252,10 @@ class Gate:
         """
         inside = path.startswith(f"{self.service.files}{os.sep}")
         return inside and "\0" not in path and os.path.normpath(path) == path
+
+    def was_ours(self, path: str) -> bool:
+        """Whether a page may have it that was open before the server was started anew."""
+        return path.startswith(str(self.service.files.parent.parent / PREFIX))
 
 
 async def read(receive: Receive, limit: int) -> bytes:

@@ -143,11 +143,11 @@ def test_what_the_clients_own_way_of_fetching_raises(hub: Hub, facts, monkeypatc
     ("fault", "says"),
     [
         ("silent", "the Hub does not answer"),
-        (403, "(HTTP 403): trouble"),
         ("dripping", "the Hub does not answer"),
         ("portal", "is not the Hub"),
         (503, "the Hub is in trouble (HTTP 503)"),
         (429, "the Hub is in trouble (HTTP 429)"),
+        (403, "the Hub refuses someone/segdemo-fcn (HTTP 403): trouble"),
     ],
 )
 def test_a_hub_that_does_not_answer_well(hub: Hub, facts, monkeypatch, fault, says: str) -> None:
