@@ -1,9 +1,12 @@
 """What training does to photos so that a model meets what visitors will bring."""
 
+import random
+import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision import tv_tensors as tv
 from torchvision.transforms import v2
@@ -31,7 +34,7 @@ def resized(labels: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[tv.Image, tv.Mask]]:
-    """Random crops, aspects, mirror images, turns, light, blur and JPEG artefacts.
+    """Random crops, aspects, mirror images, turns, words, light, blur and JPEG artefacts.
 
     Takes and returns uint8 [3, H, W] and labels [..., H, W]; what comes back is `size` x `size`,
     and where a turn left nothing the label is IGNORE. Draws from torch's global generator.
@@ -43,6 +46,7 @@ def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[
             v2.RandomHorizontalFlip(),
             # After the crop, where it is cheap.
             v2.RandomApply([v2.RandomRotation(12, BILINEAR, fill=fill)], p=0.25),
+            v2.RandomApply([Words()], p=0.2),
             v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.03)], p=0.7),
             v2.RandomGrayscale(0.05),
             v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.5))], p=0.1),
@@ -50,6 +54,36 @@ def augmentation(size: int, crop: float) -> Callable[[tv.Image, tv.Mask], tuple[
         ]
     )
     return compose
+
+
+class Words(v2.Transform):  # type: ignore[misc]
+    """Words over a photo, as captions, dates and watermarks are. Labels tell of what is behind."""
+
+    LETTERS = string.ascii_letters + string.digits + "!?    \n"
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if not isinstance(inpt, tv.Image):
+            return inpt
+        picture = tvf.to_pil_image(inpt).convert("RGBA")
+        draw = random.Random(int(torch.randint(2**62, ())))
+        any_colour = tuple(draw.choices(range(256), k=3))
+        ink = draw.choices([(255, 255, 255), (0, 0, 0), any_colour], [4, 1, 2])[0]
+        rim = (255, 255, 255) if sum(ink) < 3 * 128 else (0, 0, 0)
+        opacity = draw.choice([255, draw.randint(100, 255)])
+        size = round(draw.uniform(0.05, 0.25) * picture.height)
+        layer = Image.new("RGBA", picture.size)
+        ImageDraw.Draw(layer).text(
+            (draw.uniform(-0.2, 0.5) * picture.width, draw.uniform(-0.1, 0.9) * picture.height),
+            "".join(draw.choices(self.LETTERS, k=draw.randint(3, 20))),
+            (*ink, opacity),
+            ImageFont.load_default(size),
+            stroke_width=size // draw.randint(8, 24),
+            stroke_fill=(*draw.choice([ink, rim]), opacity),
+        )
+        if draw.random() < 0.5:
+            layer = layer.rotate(draw.uniform(-25, 25), Image.Resampling.BILINEAR)
+        picture.alpha_composite(layer)
+        return tvf.pil_to_tensor(picture.convert("RGB")).as_subclass(tv.Image)
 
 
 def paste(sample: Sample, background: Sample) -> Sample:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision import tv_tensors as tv
 
-from segdemo.augment import ResizedCrop, augmentation, paste
+from segdemo.augment import ResizedCrop, Words, augmentation, paste
 from segdemo.auxiliary import Auxiliary
 from segdemo.data import IGNORE, DataError, open_folders
 from segdemo.engine import example_photo, load_network
@@ -391,6 +391,17 @@ def test_augmentation_shows_what_visitors_bring() -> None:
         contrasts.append(abs(rises))
     assert all(found.values()), found
     assert max(contrasts) > 3 * min(contrasts)  # crops of all sizes
+
+
+def test_words_lie_over_photos_and_labels_are_as_they_were() -> None:
+    image, labels = torch.full((3, 48, 64), 90).byte(), torch.arange(48 * 64).reshape(48, 64) % 2
+    written = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        changed, kept = Words()(tv.Image(image), tv.Mask(labels))
+        assert changed.shape == image.shape and torch.equal(kept, labels)
+        written.append((changed != image).any(dim=0).float().mean().item())
+    assert sum(share > 0.01 for share in written) > 20 and max(written) < 0.7
 
 
 @pytest.mark.parametrize("across", [False, True])

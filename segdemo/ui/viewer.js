@@ -272,7 +272,9 @@ const peeking = (on) => () => {
   if (peek !== on) (peek = on), draw();
 };
 canvas.addEventListener("pointerdown", ({ button, pointerType }) => {
-  if (button === 0) pressed = setTimeout(peeking(true), pointerType === "touch" ? 150 : 0);
+  if (button !== 0) return;
+  if (pointerType === "touch") pressed = setTimeout(peeking(true), 150);
+  else peeking(true)();
 });
 for (const end of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(end, peeking(false));
 canvas.addEventListener("keydown", (event) => {
