@@ -1,6 +1,8 @@
 """A visitor in a browser: what they do, and what they see."""
 
 import base64
+import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,6 +21,15 @@ def open_page(page: Page, url: str) -> None:
     page.set_default_timeout(60_000)
     page.goto(url)
     page.wait_for_selector("#photo input[type=file]", state="attached")
+    page.wait_for_selector("gradio-app[lang]", state="attached")  # page.js has run
+
+
+def wait_until(page: Page, true: Callable[[], bool]) -> None:
+    """Until something has come about that the browser tells of."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, "this did not come about"
+        page.wait_for_timeout(100)
 
 
 def give(page: Page, photo: Path) -> None:
@@ -94,7 +105,7 @@ def legend(page: Page) -> Locator:
 
 def expect_share(page: Page, name: str, part: float) -> None:
     """The legend tells the share of a class, 0..1."""
-    expect(legend(page)).to_contain_text(f"{name}{100 * part:.1f} %", timeout=20_000)
+    expect(legend(page)).to_contain_text(f"{name}{100 * part:.1f} %")
 
 
 def differs(one: NDArray[np.uint8], other: NDArray[np.uint8], by: int = 40) -> NDArray[np.bool_]:

@@ -52,7 +52,7 @@ EXAMPLES = ROOT / "segdemo" / "examples"
 PICTURES = {path.stem: path for path in (EXAMPLES / "test" / "images").glob("*.webp")}
 CHAIR = PICTURES["chair-dining"]
 
-expect.set_options(timeout=30_000)  # milliseconds: on a busy machine a network takes some seconds
+expect.set_options(timeout=60_000)  # milliseconds: on a busy machine a network takes some seconds
 
 MakeFolder = Callable[..., Path]
 
@@ -131,18 +131,18 @@ def served(*options: str, out: Path | None = None, **env: str) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
+    for _ in range(600):
         assert process.poll() is None, "the page did not start"
         try:
             with urllib.request.urlopen(f"{address}healthz", timeout=5):
                 return
         except OSError:
             time.sleep(0.5)
-    pytest.fail("the page is not healthy after two minutes")
+    pytest.fail("the page is not healthy after five minutes")
 
 
 @pytest.fixture(scope="session")

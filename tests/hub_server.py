@@ -44,7 +44,7 @@ class Hub(ThreadingHTTPServer):
     """Listens from the start until `stop`. `fault` is what goes wrong with downloads.
 
     answers: an HTTP status, for every question. silent: no answer. dripping: an answer that does
-    not end. portal: a page that is not the Hub's. slow, cut, cut-without-ranges, corrupt,
+    not end. portal: a page that is not the Hub's. slow, cut-once, cut-without-ranges, corrupt,
     corrupt-once: what happens to the bytes of a large file.
     """
 
@@ -211,7 +211,8 @@ class Handler(BaseHTTPRequestHandler):
         fault, content = self.server.fault, self.server.large[digest]
         if fault in ("corrupt", "corrupt-once"):
             content = content[:-9] + b"corrupted"
-            self.server.fault = "corrupt" if fault == "corrupt" else ""
+        if fault in ("corrupt-once", "cut-once"):
+            self.server.fault = ""
         start, total = 0, len(content)
         wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if wanted and fault != "cut-without-ranges":
@@ -221,7 +222,8 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.end_headers()
-        end = total if fault not in ("cut", "cut-without-ranges") else start + (total - start) // 2
+        cut = fault in ("cut-once", "cut-without-ranges")
+        end = start + (total - start) // 2 if cut else total
         for at in range(start, end, 1 << 20):
             self.wfile.write(content[at : min(at + (1 << 20), end)])
             self.server.sent.set()

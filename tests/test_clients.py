@@ -35,7 +35,7 @@ def run(url: str, folder: Path, snippet: str, *command: str) -> str:
     script = folder / "snippet.mjs"
     script.write_text(code, "utf-8")
     done = subprocess.run(
-        [*command, script], cwd=folder, capture_output=True, text=True, timeout=120
+        [*command, script], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

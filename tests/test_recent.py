@@ -1,8 +1,8 @@
 """The same photo again is read and answered from what is kept, and no more is kept than may be."""
 
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Barrier, Lock
 
@@ -73,22 +73,21 @@ def test_no_more_is_kept_than_may_be() -> None:
 
 
 def test_who_waits_for_the_same_takes_what_another_has_made() -> None:
-    kept, turn, made = recent(), Lock(), list[int]()
-    both = Barrier(2)
+    kept, made = recent(), list[int]()
+    both, lock = Barrier(2), Lock()
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        both.wait(60)  # both have found nothing before either has its turn
+        with lock:
+            yield
 
     def make() -> str:
         made.append(1)
         return "A"
 
-    def ask() -> str:
-        both.wait()
-        return kept.get("a", make, turn)
-
     with ThreadPoolExecutor() as pool:
-        turn.acquire()  # as long as both find nothing
-        asked = [pool.submit(ask) for _ in range(2)]
-        time.sleep(0.3)
-        turn.release()
+        asked = [pool.submit(kept.get, "a", make, turn()) for _ in range(2)]
     assert [each.result() for each in asked] == ["A", "A"]
     assert made == [1]
 

@@ -415,11 +415,12 @@ def test_it_spoke_to_nobody_else(place: Place) -> None:
 
 
 def test_the_log_holds_no_photo_and_no_address(place: Place, visitor: Visitor) -> None:
+    answers = place.log.read_text().count('"answered"')
     assert isinstance(visitor.segment(GOOD, name="my-secret-holiday.png"), bytes)
     path = visitor.upload(GOOD, "my-secret-holiday.png").json()[0]
     for data in ([{"path": path}], ["my-secret-holiday.png", "fcn", 0.5, 0.5]):
         visitor.answer(visitor.http.post("/call/segment", json={"data": data}))
-    wait_until(lambda: "answered" in place.log.read_text())
+    wait_until(lambda: place.log.read_text().count('"answered"') > answers)
     lines = [x for x in place.log.read_text().splitlines() if not x.startswith("segdemo: ")]
     known = {"time", "level", "event", "request", "model", "milliseconds", "kind", "exception"}
     for line in lines:

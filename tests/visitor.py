@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -55,7 +56,7 @@ def healthy(address: str, process: Process) -> bool:
         return False
 
 
-def wait_until(true: Any, seconds: float = 120) -> None:
+def wait_until(true: Any, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "this did not come about"
@@ -67,6 +68,7 @@ class Visitor:
 
     def __init__(self, address: str) -> None:
         self.http = httpx.Client(base_url=f"{address}/gradio_api", timeout=180)
+        self.listens = Event()  # for an answer
 
     def upload(self, photo: bytes, name: str = "photo.png") -> httpx.Response:
         return self.http.post("/upload", files={"files": (name, photo)})
@@ -84,6 +86,7 @@ class Visitor:
             return asked.json()["detail"]
         event = data = ""
         with self.http.stream("GET", f"/call/segment/{asked.json()['event_id']}") as lines:
+            self.listens.set()
             for line in lines.iter_lines():
                 if line.startswith("event: "):
                     event = line.removeprefix("event: ")

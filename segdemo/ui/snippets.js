@@ -8,6 +8,7 @@ function update() {
     code.textContent = props.snippets[code.dataset.name].replaceAll("{place}", place).replaceAll("{model}", props.value);
 }
 
+let fading; // what was told last, to who hears the page
 for (const section of $$("section")) {
   const code = section.querySelector("code");
   const words = make("span", "", t("copy"));
@@ -23,7 +24,9 @@ for (const section of $$("section")) {
       getSelection().selectAllChildren(code);
       tell("press_copy");
     }
-    setTimeout(() => ((words.textContent = t("copy")), ($(".told").textContent = "")), 3000);
+    setTimeout(() => (words.textContent = t("copy")), 3000);
+    clearTimeout(fading);
+    fading = setTimeout(() => ($(".told").textContent = ""), 3000);
   });
   section.querySelector("pre").before(button);
 }
