@@ -220,8 +220,9 @@ def test_a_photo_from_the_clipboard_and_none(page: Page) -> None:
     paste.click()
     told = page.locator("#photo").get_by_role("alert")
     expect(told).to_have_text("There is no picture in the clipboard.")
-    expect(page.locator("#photo img")).to_be_visible()  # nothing is lost
-    wait_for_answer(page)
+    wait_for_answer(page)  # nothing is lost
+    expect(legend(page)).to_contain_text("chair")
+    expect(page.locator("#photo img")).to_be_visible()
     before = drawn(page)
     content = base64.b64encode(encode(Image.open(CAR), "PNG")).decode()
     copy(page, "image/png", f"await (await fetch('data:image/png;base64,{content}')).blob()")
