@@ -1,13 +1,13 @@
 """A visitor in a browser: what they do, and what they see."""
 
 import base64
-import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+import visitor
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -25,11 +25,8 @@ def open_page(page: Page, url: str) -> None:
 
 
 def wait_until(page: Page, true: Callable[[], bool]) -> None:
-    """Until something has come about that the browser tells of."""
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, "this did not come about"
-        page.wait_for_timeout(100)
+    """Until something has come about that the browser tells of, in this pause and in no other."""
+    visitor.wait_until(true, 60, lambda seconds: page.wait_for_timeout(1000 * seconds))
 
 
 def give(page: Page, photo: Path) -> None:

@@ -4,13 +4,8 @@ import atexit
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,13 +17,7 @@ from hub_server import Hub
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
+from visitor import ROOT, free_port, server
 
 # Before anything imports the Hub's client, which reads these once: no test talks to the real Hub
 # or touches the cache of whoever runs the tests.
@@ -47,7 +36,6 @@ for name in [n for n in os.environ if n.startswith(("HF_", "GRADIO_", "SEGDEMO_"
         del os.environ[name]
 
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "segdemo" / "examples"
 PICTURES = {path.stem: path for path in (EXAMPLES / "test" / "images").glob("*.webp")}
 CHAIR = PICTURES["chair-dining"]
@@ -116,33 +104,8 @@ def hub(no_cache: Path) -> Iterator[Hub]:
 @contextmanager
 def served(*options: str, out: Path | None = None, **env: str) -> Iterator[str]:
     """The real page, in a process of its own; its address. out: where what it says is written."""
-    port = free_port()
-    with (out or Path(os.devnull)).open("w") as told:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port), *options],
-            cwd=ROOT,
-            env=os.environ | env,
-            stdout=told if out else None,
-            stderr=subprocess.STDOUT if out else None,
-        )
-        address = f"http://127.0.0.1:{port}/"
-        try:
-            wait_until_healthy(address, process)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert process.poll() is None, "the page did not start"
-        try:
-            with urllib.request.urlopen(f"{address}healthz", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail("the page is not healthy after five minutes")
+    with server(out, start=("app.py", *options), **env) as (address, _):
+        yield f"{address}/"
 
 
 @pytest.fixture(scope="session")

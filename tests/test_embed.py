@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import CHAIR, ROOT, free_port, served, wait_until_healthy
+from conftest import CHAIR, served
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, FrameLocator, Page, expect
+from visitor import ROOT, free_port, healthy, wait_until
 
 from segdemo.embed import iframe, web_component
 
@@ -113,9 +113,9 @@ def proxied(tmp_path: Path) -> Iterator[str]:
         command = [NGINX, "-e", "stderr", "-c", f"{tmp_path}/nginx.conf", "-p", str(tmp_path)]
         nginx = subprocess.Popen(command)
         try:
-            address = f"http://127.0.0.1:{port}/segdemo/"
-            wait_until_healthy(address, nginx)
-            yield address
+            address = f"http://127.0.0.1:{port}/segdemo"
+            wait_until(lambda: healthy(address, nginx))
+            yield f"{address}/"
         finally:
             nginx.terminate()
             nginx.wait(30)
@@ -147,9 +147,7 @@ def test_shared_without_a_network_and_with_a_password(tmp_path: Path) -> None:
     told = tmp_path / "told"
     nowhere = {"HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
     with served("--share", "--auth", "someone:secret", out=told, **nowhere) as address:
-        deadline = time.monotonic() + 60
-        while "public link," not in told.read_text() and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until(lambda: "public link," in told.read_text())
         lines = [line for line in told.read_text().splitlines() if line]
         assert lines == [
             "segdemo: asking for a public link",

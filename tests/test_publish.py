@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CHAIR, HUB_HOME, ROOT, served
+from conftest import CHAIR, HUB_HOME, served
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from hub_server import Hub
 from huggingface_hub import ModelCard, SpaceCard
 from PIL import Image
+from visitor import ROOT
 
 import segdemo
 from segdemo.__main__ import main

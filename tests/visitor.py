@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,16 +27,21 @@ def free_port() -> int:
 
 @contextmanager
 def server(
-    log: Path, temp: Path, start: Sequence[str] = ("app.py",), **environment: str
+    log: Path | None = None,
+    temp: Path | None = None,
+    start: Sequence[str] = ("app.py",),
+    **environment: str,
 ) -> Iterator[tuple[str, Process]]:
     """The real page on a port of its own: its address and its process.
 
     log: what it writes goes there. temp: where its folder for files lies. start: what Python runs.
     """
     port = free_port()
-    environment = {**os.environ, "TMPDIR": str(temp), **environment}
-    temp.mkdir(exist_ok=True)
-    with log.open("w") as file:
+    environment = os.environ | environment
+    if temp:
+        temp.mkdir(exist_ok=True)
+        environment["TMPDIR"] = str(temp)
+    with log.open("w") if log else nullcontext() as file:
         command = [sys.executable, *start, "--port", str(port)]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
     address = f"http://127.0.0.1:{port}"
@@ -56,11 +61,13 @@ def healthy(address: str, process: Process) -> bool:
         return False
 
 
-def wait_until(true: Any, seconds: float = 300) -> None:
+def wait_until(
+    true: Callable[[], bool], seconds: float = 300, sleep: Callable[[float], None] = time.sleep
+) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "this did not come about"
-        time.sleep(0.2)
+        sleep(0.2)
 
 
 class Visitor:
