@@ -463,6 +463,31 @@ def test_the_keyboard_stays_where_the_live_camera_was(page: Page) -> None:
         expect(page.locator(f"#live-viewer {told}")).to_have_text("The camera is off.")
 
 
+def test_a_live_camera_that_is_over_leaves_nothing_running(page: Page) -> None:
+    page.add_init_script(
+        """const { setInterval, clearInterval } = window;
+        window.ticking = new Map();
+        window.setInterval = (work, period, ...rest) => {
+            const timer = setInterval(work, period, ...rest);
+            ticking.set(timer, period);
+            return timer;
+        };
+        window.clearInterval = (timer) => (clearInterval(timer), ticking.delete(timer));"""
+    )
+    page.reload()
+    quick = "[...ticking.values()].filter((period) => period < 100).length"
+    page.wait_for_selector("gradio-app[lang]", state="attached")
+    for _ in range(2):
+        open_tab(page, "Live camera")
+        start_live(page)
+        wait_for_answer(page, viewer="#live-viewer")
+        assert page.evaluate(quick) == 1
+        page.locator("#camera").get_by_role("button", name="Stop").click()
+        page.wait_for_function(f"{quick} === 1")  # that of the camera which waits to be started
+        open_tab(page, "Photo")
+        page.wait_for_function(f"{quick} === 0")
+
+
 def test_a_live_camera_that_waits_says_so(page: Page) -> None:
     page.route("**/queue/join*", lambda route: None)  # never answered
     open_tab(page, "Live camera")
@@ -481,7 +506,8 @@ def test_the_live_camera_ends_when_the_queue_is_full(page: Page) -> None:
     )
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
     page.locator("#camera").get_by_text("Start", exact=True).click()
-    expect(page.locator("#live-viewer .message")).to_contain_text("This was not answered.")
+    told = "This was not answered. Please start the camera again in a minute."
+    expect(page.locator("#live-viewer .message")).to_have_text(told)
     start_live(page)
     wait_for_answer(page, 3, "#live-viewer")
 
@@ -607,6 +633,11 @@ def test_for_tabs_that_nobody_looks_at_nothing_waits_in_the_queue(page: Page) ->
     wait_for_answer(page)
     page.wait_for_timeout(1000)
     assert len(joined) == 1
+    # An example that brings its model too is looked at once.
+    page.locator("#shelf button").nth(sorted(PICTURES).index("car-street")).click()
+    expect(legend(page)).to_contain_text("car")
+    page.wait_for_timeout(1000)
+    assert len(joined) == 2
 
 
 def test_what_was_found_is_read_out(page: Page) -> None:

@@ -11,7 +11,10 @@
     ["common.upload", "add_files"],
     ["common.complete", "complete"],
     ["image.no_webcam_support", "no_camera"],
-    ["Record", "start_camera"], // nothing is recorded
+    // Nothing is recorded.
+    ["Record", "start_camera"],
+    ["start recording", "start_camera"],
+    ["stop recording", "gradio_stop"],
     ["This application is currently busy. Please try again.", "said_busy"],
   ]);
   const inOurs = (words) => (MISSING.has(words) ? t(MISSING.get(words)) : own(words));
@@ -153,6 +156,17 @@
     for (const picture of [target, ...seen]) picture.classList.toggle("facing", facing);
   };
   document.addEventListener("playing", mirror, true); // it does not bubble
+
+  // Gradio leaves the timer, by which the live camera looks, when that is taken off the page. Nobody
+  // else's has its period (page.py).
+  const every = window.setInterval;
+  let looks;
+  window.setInterval = (work, period, ...rest) => {
+    const timer = every(work, period, ...rest);
+    if (period === 19) looks = timer;
+    return timer;
+  };
+  document.addEventListener("camera-off", () => clearInterval(looks));
 
   // Gradio's camera sends what it sees every so often, whether or not that was answered; a video that
   // has no width yet, it passes over. Two frames are under way, one on the server and one in the

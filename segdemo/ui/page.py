@@ -97,6 +97,7 @@ def add_photo_tab() -> gr.HTML:
     threshold = Share(0, 1, THRESHOLD, label="threshold", visible="hidden")
     names = gr.JSON(visible="hidden")  # what the values of the true mask stand for, if it is known
     open_tab = gr.Textbox("see", visible="hidden")
+    asked = gr.Number(0, visible="hidden")  # counts how often there was something to look at
     changes = gr.Number(0, visible="hidden")  # counts how often what is open went out of date
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280, scale=2):
@@ -128,9 +129,12 @@ def add_photo_tab() -> gr.HTML:
                 inside = drawn("figures", waiting="waiting_inside", elem_id="inside")
 
     rest = [compared, scored, inside]
-    # One event for all causes, so that answers come in order and the last one counts.
-    looked = gr.on(
-        [photo.change, model.change, seen.retry],
+    # One event for all causes, so that answers come in order and the last one counts. An example
+    # is two causes in one moment: both count from the same number. With the photo among what is
+    # counted for, they wait until it is uploaded.
+    causes = [photo.change, model.change, seen.retry]
+    gr.on(causes, None, [asked, photo], asked, js="(n) => n + 1")
+    looked = asked.change(
         answers.look,
         [photo, model],
         seen,
@@ -140,7 +144,8 @@ def add_photo_tab() -> gr.HTML:
     )
     # The other tabs are worked out when they are looked at, and again after a change; but not
     # while weights are fetched.
-    looked.failure(None, None, [seen, *rest], js=f"() => Array(4).fill({NOT_ANSWERED})")
+    no_answer = f"(photo) => Array(4).fill(photo && {NOT_ANSWERED})"
+    looked.failure(None, photo, [seen, *rest], js=no_answer)
     state = [changes, open_tab]
     looked.then(
         None,
@@ -208,7 +213,7 @@ def add_live_tab() -> gr.Image:
         answers.frame,
         [frames, model],
         seen,
-        stream_every=0.02,  # page.js lets through no more than are answered
+        stream_every=0.019,  # page.js lets through no more than are answered, and knows it by this
         time_limit=LIVE_SECONDS,
         concurrency_id="live",
         concurrency_limit=8,  # they share the device frame by frame
@@ -220,7 +225,7 @@ def add_live_tab() -> gr.Image:
     for ended in (live.then, live.failure):
         off = ended(None, None, frames, js=f"() => ({TAKEN_OFF})")
         off.then(None, None, frames, js=f"() => ({PUT_ON})")
-    live.failure(None, None, seen, js=f"() => ({NOT_ANSWERED})")
+    live.failure(None, None, seen, js="() => ({ error: 'not_answered_live' })")
     return frames
 
 

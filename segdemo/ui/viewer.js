@@ -263,7 +263,7 @@ sliders.threshold.addEventListener("input", () => {
   tell();
   if (shown) relabel(), list(), draw();
   clearTimeout(settling);
-  settling = setTimeout(() => trigger("settle", { threshold: Number(sliders.threshold.value) }), 300);
+  settling = setTimeout(() => trigger("settle"), 300);
 });
 
 let pressed; // a finger that rests: one that moves on scrolls or pinches, and the picture stays
