@@ -144,7 +144,9 @@ def parser() -> Parser:
     )
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    command.add_argument("--workers", type=whole, default=1, help="processes that read photos (1)")
+    command.add_argument(
+        "--workers", type=whole, help="processes that read photos (1, for a GPU up to 8)"
+    )
     add_recipe(command)
 
     command = commands.add_parser("bench", help="measure how long everything takes here")

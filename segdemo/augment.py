@@ -70,7 +70,7 @@ class Words(v2.Transform):  # type: ignore[misc]
         ink = draw.choices([(255, 255, 255), (0, 0, 0), any_colour], [4, 1, 2])[0]
         rim = (255, 255, 255) if sum(ink) < 3 * 128 else (0, 0, 0)
         opacity = draw.choice([255, draw.randint(100, 255)])
-        size = round(draw.uniform(0.05, 0.25) * picture.height)
+        size = max(1, round(draw.uniform(0.05, 0.25) * picture.height))
         layer = Image.new("RGBA", picture.size)
         ImageDraw.Draw(layer).text(
             (draw.uniform(-0.2, 0.5) * picture.width, draw.uniform(-0.1, 0.9) * picture.height),

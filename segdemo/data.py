@@ -32,9 +32,11 @@ class DataError(ValueError):
 class Folder:
     """One split of a data folder, seen through the classes of a model.
 
-    table: int16 [256], mask value -> label of the model; `UNKNOWN` for values without a class.
+    table: int16 [256], mask value -> label of the model; IGNORE for what counts nowhere, UNKNOWN
+        for values without a class.
     named: the labels that the folder's classes can give, background included.
-    kinds: int16 [256], mask value -> which of KINDS it is, 0 where it is none.
+    kinds: int16 [256], mask value -> which of KINDS it is, 0 where it is none, and IGNORE where it
+        may be any of them.
     """
 
     name: str

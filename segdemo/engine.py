@@ -270,7 +270,9 @@ class Runner:
     @cached_property
     def spare(self) -> "Runner":
         """The same on the CPU, made when it is needed."""
-        return serving_runner(self.spec, self.given, torch.device("cpu")) if self.given else self
+        if self.given is None:
+            return self
+        return serving_runner(self.spec, self.given, torch.device("cpu"), compiles=True)
 
 
 def segment(image: Source, model: str = "chair-unet", threshold: float = THRESHOLD) -> Segmentation:

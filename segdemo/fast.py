@@ -18,7 +18,15 @@ ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
 }
 
 # What takes no other precision than that of its weights.
-PARTICULAR = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.PReLU, nn.GroupNorm)
+PARTICULAR = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.ConvTranspose2d,
+    nn.Linear,
+    nn.PReLU,
+    nn.GroupNorm,
+    nn.LayerNorm,
+)
 
 
 def made_small(
@@ -44,7 +52,7 @@ def made_fast(small: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cpu" and FUSES:
         fuse(small)
     for module in small.modules():
-        if isinstance(module, PARTICULAR):
+        if isinstance(module, PARTICULAR) and module.weight is not None:
             module.to(module.weight.dtype)  # its bias, which rounds what was made up for
             module.register_forward_pre_hook(into_its_precision)
     return small.to(device)

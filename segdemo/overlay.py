@@ -79,7 +79,7 @@ def paint(
         return photo
     labels = without(labels, hidden)
     tints = np.array([(colours or {}).get(label, colour(label)) for label in range(256)])
-    # Every label and brightness is mixed once, so that a slider can follow the hand.
+    # Every label and brightness is mixed once, and then only looked up.
     mixed = np.arange(256) * (1 - opacity) + tints.T[:, :, None] * opacity  # [RGB, label, value]
     mixed[:, 0] = np.arange(256)
     table = mixed.round().astype(np.uint8).reshape(3, 256 * 256)

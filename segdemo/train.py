@@ -6,6 +6,7 @@ as if it never had been.
 """
 
 import math
+import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ from .auxiliary import Auxiliary
 from .console import THRESHOLD
 from .cpu_training import keep_memory, skip_afterwards
 from .data import IGNORE, DataError, Folder, open_folders, places
-from .engine import Runner, fast_dtype, load_network, pick_device, serving_runner
+from .engine import Runner, fast_dtype, load_network, pick_device
 from .evaluate import evaluate, figure, record, score
 from .files import write_whole
 from .hints import Hints
@@ -58,14 +59,16 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     until: int | None = None,
 ) -> Facts:
     """Train the network of `spec` on the `train` split of `roots`; choose on `val`, report `test`.
 
     Writes `out`/NAME.safetensors (half precision, the average that was best on val), NAME.json
     (the facts) and, at every check, NAME.checkpoint; with `resume` goes on from that. `until`
-    stops after that step, as if interrupted, and ships what there is. Returns the facts.
+    stops after that step, as if interrupted, and ships what there is. workers: processes that read
+    photos; None: one where a CPU trains, which they share, and up to eight for a GPU, which would
+    wait for one. Returns the facts.
 
     Raises DataError, TrainError, DeviceError; UnknownModel of the teacher; WeightsError of that, or
     where the facts beside `start` are damaged.
@@ -77,6 +80,8 @@ def train(
     val, test = (open_folders(roots, split, spec) for split in ("val", "test"))
     place = pick_device(device)
     fast = fast_dtype(place)
+    if workers is None:
+        workers = 1 if place.type == "cpu" else min(8, len(os.sched_getaffinity(0)))
     seen = [[folder.name, len(folder)] for folder in folders]
     # What is wrong is told now, and not when there is something to lose; of `train` by Draw.
     photos = places([*val, *test])
@@ -175,7 +180,8 @@ def train(
             shown = towards(average, first, recipe.start_share)
             # With no more than THRESHOLD asked of a region: how sure it has to be is chosen for
             # weights that are finished. Where val shows none of the classes, the last are taken.
-            reached = mean_iou(serving_runner(replace(spec, sure=THRESHOLD), shown, place), val)
+            runner = Runner(replace(spec, sure=THRESHOLD), shown, place, fast)
+            reached = mean_iou(runner, val)
             state["seconds"] += time.monotonic() - started
             point = {"step": step + 1, "loss": figure(float(np.mean(losses))), "val": reached}
             state["curve"].append(point)
@@ -449,7 +455,7 @@ def ship(
         "architecture": recipe.architecture,
         "classes": list(spec.classes),
         "input": {"size": spec.input_size, "mean": list(spec.mean), "std": list(spec.std)},
-        "data": [root.resolve().name for root in roots],
+        "data": [folder.name for folder in open_folders(roots, "train", spec)],
         "recipe": recipe_facts(recipe),
         "minutes": round(state["seconds"] / 60, 1),
         "date": datetime.now(UTC).date().isoformat(),

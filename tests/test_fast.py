@@ -71,9 +71,10 @@ def test_parts_stay_exact() -> None:
 @ROUNDS
 def test_a_network_of_your_own_may_have_other_layers() -> None:
     torch.manual_seed(0)
-    gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 8))
+    gate = [nn.AdaptiveAvgPool2d(1), nn.Flatten(2), nn.Conv1d(8, 8, 1), nn.Flatten()]
     network = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.PReLU(8), nn.Conv2d(8, 8, 1), gate
+        *[nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.PReLU(8), nn.Conv2d(8, 8, 1)],
+        *[nn.GroupNorm(2, 8, affine=False), *gate, nn.LayerNorm(8), nn.Linear(8, 8)],
     ).eval()
     x = torch.randn(1, 3, 24, 32)
     with torch.inference_mode():

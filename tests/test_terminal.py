@@ -113,14 +113,18 @@ def test_evaluate_prints_json_and_a_table(capsys: pytest.CaptureFixture[str]) ->
 def test_train_takes_the_fields_of_a_recipe(
     make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = f"train chair-unet --data {make_folder()} --data {make_folder('more')}"
+    (tmp_path / "known-as").symlink_to(make_folder("more"))
+    untrained = make_folder("only-tested", splits=["test"])
+    command = f"train chair-unet --data {make_folder()} --data {tmp_path / 'known-as'}"
+    command += f" --data {untrained}"
     command += f" --out {tmp_path / 'out'} --steps 2 --batch 2 --sizes 32,48 --checks 1"
     command += " --architecture encoder=plain,base=4,up=transpose --seed 3"
     assert main(command.split()) == 0
     facts = json.loads((tmp_path / "out" / "chair-unet.json").read_text())
     assert facts["architecture"] == {"encoder": "plain", "base": 4, "up": "transpose"}
     assert facts["recipe"]["sizes"] == [32, 48] and facts["recipe"]["seed"] == 3
-    assert facts["data"] == ["made", "more"]
+    assert facts["data"] == ["made", "known-as"]
+    assert set(facts["figures"]) >= {"made/test", "known-as/test", "only-tested/test"}
     assert "made/test" in capsys.readouterr().out
 
 
