@@ -483,7 +483,8 @@ def test_a_live_camera_that_is_over_leaves_nothing_running(page: Page) -> None:
         wait_for_answer(page, viewer="#live-viewer")
         assert page.evaluate(quick) == 1
         page.locator("#camera").get_by_role("button", name="Stop").click()
-        page.wait_for_function(f"{quick} === 1")  # that of the camera which waits to be started
+        expect(page.locator("#camera")).to_contain_text("Click to Access Webcam")
+        assert page.evaluate(quick) == 1  # that of the camera which waits to be started
         open_tab(page, "Photo")
         page.wait_for_function(f"{quick} === 0")
 
