@@ -54,7 +54,7 @@ def of_size(
 ) -> Iterator[Choice]:
     spec = replace(spec, input_size=size)
     exact = Runner(spec, network, CPU, torch.float32)
-    served = serving_runner(spec, network, CPU, compiles=True)
+    served = serving_runner(spec, network, CPU)
     for runner in (exact, served):
         vars(runner)["logits"] = Once(runner.logits)  # the same, however sure it has to be
     for sure in sures:

@@ -270,9 +270,7 @@ class Runner:
     @cached_property
     def spare(self) -> "Runner":
         """The same on the CPU, made when it is needed."""
-        if self.given is None:
-            return self
-        return serving_runner(self.spec, self.given, torch.device("cpu"), compiles=True)
+        return serving_runner(self.spec, self.given, torch.device("cpu")) if self.given else self
 
 
 def segment(image: Source, model: str = "chair-unet", threshold: float = THRESHOLD) -> Segmentation:
@@ -343,7 +341,7 @@ def _ready(name: str) -> Runner:
 
 def warm_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
     """A runner that has run once, since the first time takes longer; where GPUs are lent, not."""
-    runner = serving_runner(spec, network, device, compiles=True)
+    runner = serving_runner(spec, network, device)
     if ZERO_GPU:
         return runner
     with runner.lock:
@@ -361,11 +359,9 @@ def lent(name: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _ready(name).logits(image)
 
 
-def serving_runner(
-    spec: ModelSpec, network: nn.Module, device: torch.device, compiles: bool = False
-) -> Runner:
-    """A runner in the fastest precision that the model's answers bear."""
-    return Runner(spec, network, device, serving_dtype(spec, device), compiles)
+def serving_runner(spec: ModelSpec, network: nn.Module, device: torch.device) -> Runner:
+    """A runner in the fastest precision that the model's answers bear, compiled where it can be."""
+    return Runner(spec, network, device, serving_dtype(spec, device), compiles=True)
 
 
 def serving_dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:

@@ -147,7 +147,7 @@ def test_shared_without_a_network_and_with_a_password(tmp_path: Path) -> None:
     told = tmp_path / "told"
     nowhere = {"HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
     with served("--share", "--auth", "someone:secret", out=told, **nowhere) as address:
-        wait_until(lambda: "public link," in told.read_text())
+        wait_until(lambda: "public link," in told.read_text(), 60)
         lines = [line for line in told.read_text().splitlines() if line]
         assert lines == [
             "segdemo: asking for a public link",

@@ -71,10 +71,18 @@ def test_parts_stay_exact() -> None:
 @ROUNDS
 def test_a_network_of_your_own_may_have_other_layers() -> None:
     torch.manual_seed(0)
-    gate = [nn.AdaptiveAvgPool2d(1), nn.Flatten(2), nn.Conv1d(8, 8, 1), nn.Flatten()]
     network = nn.Sequential(
-        *[nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.PReLU(8), nn.Conv2d(8, 8, 1)],
-        *[nn.GroupNorm(2, 8, affine=False), *gate, nn.LayerNorm(8), nn.Linear(8, 8)],
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.GroupNorm(2, 8),
+        nn.PReLU(8),
+        nn.Conv2d(8, 8, 1),
+        nn.GroupNorm(2, 8, affine=False),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(2),
+        nn.Conv1d(8, 8, 1),
+        nn.Flatten(),
+        nn.LayerNorm(8),
+        nn.Linear(8, 8),
     ).eval()
     x = torch.randn(1, 3, 24, 32)
     with torch.inference_mode():
@@ -119,8 +127,8 @@ def test_without_its_own_kernels_it_answers_alike(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, network = MODELS[model], load_network(model)
-    quick = engine.serving_runner(spec, network, CPU)(scene(1)).labels
+    quick = Runner(spec, network, CPU, engine.serving_dtype(spec, CPU))(scene(1)).labels
     for module in (engine, fast):
         monkeypatch.setattr(module, "FUSES", False)
-    plain = engine.serving_runner(spec, network, CPU)
+    plain = Runner(spec, network, CPU, engine.serving_dtype(spec, CPU))
     assert (plain(scene(1)).labels != quick).mean() < 0.005

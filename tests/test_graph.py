@@ -9,7 +9,7 @@ from conftest import EXAMPLES, scene
 from torch import Tensor, nn
 
 from segdemo import engine
-from segdemo.engine import Runner, fast_dtype, load_network, serving_runner
+from segdemo.engine import Runner, fast_dtype, load_network, serving_dtype, serving_runner
 from segdemo.fast import made_small
 from segdemo.graph import COMPILES, compiled
 from segdemo.images import load_shown
@@ -61,7 +61,12 @@ def test_the_same_function(dtype: torch.dtype) -> None:
 
 
 def warm(model: str) -> Runner:
-    return serving_runner(MODELS[model], load_network(model), CPU, compiles=True)
+    return serving_runner(MODELS[model], load_network(model), CPU)
+
+
+def not_compiled(model: str) -> Runner:
+    spec = MODELS[model]
+    return Runner(spec, load_network(model), CPU, serving_dtype(spec, CPU))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -87,7 +92,7 @@ def test_it_is_used_where_it_fits_and_nowhere_else(model: str) -> None:
 
 def test_one_can_look_inside_what_is_compiled() -> None:
     runner, photo = warm("fcn"), scene(1, *SHOWN)
-    before = look_through(serving_runner(MODELS["fcn"], load_network("fcn"), CPU), photo)
+    before = look_through(not_compiled("fcn"), photo)
     after = look_through(runner, photo)
     assert [stage.key for stage in after.stages] == [stage.key for stage in before.stages]
     assert all(
@@ -105,7 +110,7 @@ def test_what_cannot_be_compiled_answers_as_before(
 
     monkeypatch.setattr(engine, "compiled", fails)
     photo = scene(1, *SHOWN)
-    before = serving_runner(MODELS["fcn"], load_network("fcn"), CPU)(photo).labels
+    before = not_compiled("fcn")(photo).labels
     with caplog.at_level(logging.WARNING, "segdemo"):
         runner = warm("fcn")
     assert np.array_equal(runner(photo).labels, before)
